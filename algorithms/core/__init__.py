@@ -1,0 +1,1 @@
+"""What every algorithm shares: settings, networks, collection, critics, the iteration, and the run folder."""

@@ -1,0 +1,35 @@
+"""The clipped surrogate of PPO (Schulman et al. 2017), shared by MAPPO, HAPPO and MAPPO-Lagrangian."""
+
+import torch
+from torch import Tensor
+
+from .config import Config
+from .learner import Batch
+from .networks import Actor, minibatches
+
+
+def clipped_slope(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """Return d/d log pi (B,) of min(ratio * advantage, clamp(ratio, 1 - clip, 1 + clip) * advantage).
+
+    Since d ratio / d log pi = ratio, this is ratio * advantage, and 0 where the clamp is what the minimum picks.
+    """
+    limit = torch.where(advantage > 0, ratio <= 1 + clip, ratio >= 1 - clip)
+    return ratio * advantage * limit
+
+
+def clipped_update(actor: Actor, batch: Batch, config: Config, generator: torch.Generator) -> dict[str, float]:
+    """Improve `actor` by minibatch ascent on the clipped surrogate plus the entropy bonus; return diagnostics.
+
+    `config` needs clip and entropy_coef. The bonus is the entropy averaged over action dimensions, as in the MACPO code.
+    """
+    clipped = []
+    for _ in range(config.epochs):
+        for rows in minibatches(len(batch.action), config.minibatch_size, generator, batch.action.device):
+            mini = batch.rows(rows)
+            policy = actor.policy(mini.observation)
+            ratio = torch.exp(policy.log_prob(mini.action) - mini.log_prob)
+            slope = clipped_slope(ratio, mini.advantage, config.clip)
+            bonus = config.entropy_coef / actor.action_size
+            actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
+        clipped.append((slope == 0).float().mean())
+    return {"clipped": float(torch.stack(clipped).mean())}

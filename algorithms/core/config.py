@@ -1,0 +1,105 @@
+"""Settings: every hyperparameter is written once, as a field of a frozen dataclass, with its symbol or source.
+
+`Config` holds what all algorithms share; each algorithm extends it with its own fields (and other defaults). Defaults are
+those of the MACPO code base, which the supplement keeps "at their original values" except for its Table 5.
+"""
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings shared by all algorithms."""
+
+    # the task: options of the environment; they change what is learned, never how
+    walls: str = "ghost"  # ghost | free | solid
+    observation: str = "original"  # original | full
+    partition: str = "original"  # original | declared
+    costs: str = "shared"  # shared: one cost, as published | separate: one column per cause
+    safety_bound: tuple[float, ...] = ()  # bound on the episode cost, one per cost; empty: the scenario's published bound
+
+    # rollout
+    num_envs: int = 16  # E
+    rollout_length: int = 1000  # T, steps of each world in an iteration
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+
+    # networks
+    hidden: tuple[int, ...] = (64, 64)
+
+    # actors
+    actor_lr: float = 9e-5
+    epochs: int = 5  # passes over the data; "update numbers" in Table 5
+    minibatch_size: int = 400  # 40 minibatches of the 16 000 samples
+    max_grad_norm: float = 10.0
+
+    # critics: one V and one V_C per cost, shared by the agents and trained once an iteration
+    critic_lr: float = 5e-3
+    critic_epochs: int = 5
+    critic_minibatch_size: int = 400
+    value_clip: float = 0.2  # in normalised units
+    huber_delta: float = 10.0  # in normalised units
+    value_norm_beta: float = 0.99999  # memory of the running mean and variance of the returns
+
+    # errors of the original code that move curves; all off (the correct mathematics), see each algorithm's `legacy`
+    legacy_time_limit: bool = False  # a time limit counts as a terminal state: no bootstrapping
+    legacy_stale_cost: bool = False  # Q4: J_C is refreshed after every fifth update only, and is 0 before the first
+    legacy_shared_normaliser: bool = False  # Q7: one running mean and variance for reward and cost returns
+    legacy_one_sided_huber: bool = False  # Q8: errors below -delta cost nothing
+
+    def __post_init__(self) -> None:
+        """Refuse values no algorithm can run with."""
+        choices = {
+            "walls": ("ghost", "free", "solid"),
+            "observation": ("original", "full"),
+            "partition": ("original", "declared"),
+            "costs": ("shared", "separate"),
+        }
+        for name, valid in choices.items():
+            if getattr(self, name) not in valid:
+                raise ValueError(f"{name}={getattr(self, name)} is not valid: choose one of {', '.join(valid)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, bool) or not isinstance(number, int | float):
+                    continue
+                if math.isnan(number) or number < 0 or (isinstance(number, int) and number < 1):
+                    raise ValueError(f"{field.name}={number} is out of range: it must be positive")
+        for name in ("gamma", "gae_lambda", "value_norm_beta"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name}={getattr(self, name)} is out of range: it must lie in [0, 1]")
+        if not self.hidden:
+            raise ValueError("hidden=() is not valid: give at least one layer size, such as hidden=64,64")
+
+
+def parse(config_class: type[Config], settings: dict[str, str], base: Config | None = None) -> Config:
+    """Return `config_class` with the given `name: text` settings, typed by its fields.
+
+    Raises:
+        ValueError: an unknown name, a text that is not of the field's type, or a value out of range.
+    """
+    fields = {f.name: f.type for f in dataclasses.fields(config_class)}
+    values = {}
+    for name, text in settings.items():
+        if name not in fields:
+            raise ValueError(f"unknown setting '{name}': choose from {', '.join(sorted(fields))}")
+        values[name] = _typed(name, text, fields[name])
+    return dataclasses.replace(base or config_class(), **values)
+
+
+def _typed(name: str, text: str, kind: type) -> object:
+    """Return `text` as `kind`, or say what was expected."""
+    if typing.get_origin(kind) is tuple:
+        return tuple(_typed(name, part, typing.get_args(kind)[0]) for part in text.split(","))
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError(f"{name}={text} is not valid: choose true or false")
+    try:
+        return kind(text)
+    except ValueError:
+        word = {"int": "a whole number", "float": "a number"}[kind.__name__]
+        raise ValueError(f"{name}={text} is not valid: it must be {word}") from None

@@ -1,0 +1,106 @@
+"""The critics: one V for the reward and one V_C per cost, shared by all agents and trained once per iteration.
+
+The published tasks are fully observed (each agent sees the whole state and its own index), so the critics read agent 0's
+observation. The original code trains one pair per agent on the same targets (facts: all agents share reward and cost);
+a shared pair is what Algorithm 1 calls the global value network.
+"""
+
+import torch
+from torch import Tensor
+
+from .config import Config
+from .networks import MLP, Adam, minibatches
+
+
+class Normaliser:
+    """Running mean and variance of K return signals, exponentially weighted with debiasing (original code, popart.py)."""
+
+    def __init__(self, signals: int, beta: float, shared: bool) -> None:
+        """Track K = `signals`; with `shared` (quirk Q7) one mean and variance is fed by all of them."""
+        self.beta, self.shared = beta, shared
+        self.state = torch.zeros(3, signals)  # running mean, mean square, debiasing weight
+
+    def update(self, target: Tensor) -> None:
+        """Take in a batch of returns (B, K)."""
+        batch = torch.stack([target.mean(0), target.square().mean(0), torch.ones_like(target[0])])
+        for signal in batch.unbind(1) if self.shared else [batch]:
+            self.state.lerp_(signal[:, None] if self.shared else signal, 1 - self.beta)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return mean (K,) and standard deviation (K,); variance is floored at 0.01."""
+        mean, square, weight = self.state
+        mean, square = mean / weight.clamp(min=1e-5), square / weight.clamp(min=1e-5)
+        return mean, (square - mean.square()).clamp(min=1e-2).sqrt()
+
+
+class Critics:
+    """1 + C value networks with their normaliser and optimisers."""
+
+    def __init__(self, observation_size: int, costs: int, config: Config, seed: int, device: torch.device) -> None:
+        """Initialise from `seed`; minibatches are drawn from a generator of their own."""
+        self.config, self.device = config, device
+        self.generator = torch.Generator().manual_seed(seed)
+        sizes = (observation_size, *config.hidden, 1)
+        self.networks = [MLP(sizes, 1.0, self.generator) for _ in range(1 + costs)]
+        for network in self.networks:
+            network.bind(network.theta.to(device))
+        self.optimisers = [Adam(n.theta, config.critic_lr, config.max_grad_norm) for n in self.networks]
+        self.normaliser = Normaliser(1 + costs, config.value_norm_beta, config.legacy_shared_normaliser)
+
+    def normalised(self, observation: Tensor) -> Tensor:
+        """Return the networks' outputs (B, 1 + C), in units of the normaliser."""
+        return torch.cat([network.evaluate(observation) for network in self.networks], 1)
+
+    def denormalise(self, output: Tensor) -> Tensor:
+        """Return values (B, 1 + C) of outputs, in units of reward and cost."""
+        mean, std = (moment.to(output.device) for moment in self.normaliser.moments())
+        return output * std + mean
+
+    def regress(self, observation: Tensor, target: Tensor, output: Tensor) -> None:
+        """Fit the networks to `target` (B, 1 + C), starting from their outputs `output` (B, 1 + C) at collection."""
+        self.normaliser.update(target.cpu())
+        mean, std = (moment.to(target.device) for moment in self.normaliser.moments())
+        target = (target - mean) / std
+        for _ in range(self.config.critic_epochs):
+            size = self.config.critic_minibatch_size
+            for rows in minibatches(len(observation), size, self.generator, self.device):
+                seen = observation[rows]
+                for k, (network, optimiser) in enumerate(zip(self.networks, self.optimisers, strict=True)):
+                    value = network.forward(seen)[:, 0]
+                    slope = value_loss_slope(value, target[rows, k], output[rows, k], self.config)
+                    optimiser.step(network.theta, network.backward(slope[:, None] / len(rows)))
+
+    def state_dict(self) -> dict:
+        """Return parameters, moments, statistics and the generator."""
+        return {
+            "theta": [network.theta for network in self.networks],
+            "adam": [optimiser.state_dict() for optimiser in self.optimisers],
+            "normaliser": self.normaliser.state,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from `state_dict()`."""
+        for network, theta in zip(self.networks, state["theta"], strict=True):
+            network.theta.copy_(theta)
+        for optimiser, adam in zip(self.optimisers, state["adam"], strict=True):
+            optimiser.load_state_dict(adam)
+        self.normaliser.state.copy_(state["normaliser"])
+        self.generator.set_state(state["generator"])
+
+
+def value_loss_slope(value: Tensor, target: Tensor, old: Tensor, config: Config) -> Tensor:
+    """Return dL/dvalue (B,) by rows of the clipped Huber loss L = max(h(target - value), h(target - clip(value))).
+
+    clip keeps the value within `value_clip` of its output at collection `old` (B,). Where the clipped error is the larger
+    one the value lies outside and the clipped branch is flat: no gradient.
+    """
+    delta = config.huber_delta
+    error = target - value
+    clipped = target - (old + (value - old).clamp(-config.value_clip, config.value_clip))
+    unclipped = clipped.abs() <= error.abs()
+    slope = error.clamp(-delta, delta)
+    if config.legacy_one_sided_huber:  # Q8: the linear branch tests error > delta instead of |error| > delta
+        unclipped |= clipped < -delta
+        slope = slope * (error >= -delta)
+    return -slope * unclipped

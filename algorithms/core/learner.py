@@ -1,0 +1,196 @@
+"""One iteration of learning: rollout -> advantages -> agents one after another -> critics -> a row of metrics.
+
+Sequential algorithms update agents in a random order; the advantage of each later agent is multiplied by the factor M of
+the agents before it, the product of their new-to-old probability ratios (HAPPO; Algorithm 1, lines 6-8 and 19).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .config import Config
+from .critic import Critics
+from .networks import Actor, Gaussian
+from .rollout import Rollout, gae
+
+STALE_INTERVAL = 5  # iterations between two refreshes of J_C in the original code (Q4)
+
+
+class Batch(NamedTuple):
+    """What one agent learns from: B = T * E rows (B = T * E * N where agents share one policy)."""
+
+    observation: Tensor  # (B, O)
+    action: Tensor  # (B, A)
+    log_prob: Tensor  # (B,) under the policy that acted, pi_k; its rows are `old`
+    old: Gaussian
+    advantage: Tensor  # (B,) standardised and multiplied by the factor of earlier agents: M^{1:h}
+    cost_advantage: Tensor  # (B, C) standardised
+    factor: Tensor  # (B,) product of the earlier agents' probability ratios
+    violation: Tensor  # (C,) J_C - bound
+    cost_scale: Tensor  # (C,) standard deviation that the cost advantage was divided by
+    episode_length: float  # mean over finished episodes
+
+    def rows(self, index: Tensor) -> "Batch":
+        """Return the minibatch of the rows `index`."""
+        columns = (column.index_select(0, index) for column in (*self[:3], *self[4:7]))
+        observation, action, log_prob, *others = columns
+        return Batch(observation, action, log_prob, self.old.rows(index), *others, *self[7:])
+
+
+class Sizes(NamedTuple):
+    """Numbers of agents, costs, and components of an agent's observation and action."""
+
+    agents: int
+    costs: int
+    observation: int
+    action: int
+
+
+class Learner:
+    """Actors, critics and an algorithm, with everything that must survive an interruption."""
+
+    def __init__(
+        self, algorithm: type, config: Config, sizes: Sizes, bound: np.ndarray, seed: int, device: torch.device
+    ) -> None:
+        """Build everything from one seed; `bound` (C,) limits the mean episode cost."""
+        self.config, self.sizes, self.device = config, sizes, device
+        self.bound = np.asarray(bound, float)
+        streams = np.random.SeedSequence(seed).spawn(4)
+        actors, shuffles, critics, order = (int(stream.generate_state(1)[0]) for stream in streams)
+        generator = torch.Generator().manual_seed(actors)
+        self.share = getattr(config, "share_policy", False)
+        count = 1 if self.share else sizes.agents
+        self.actors = [
+            Actor(sizes.observation, sizes.action, config.hidden, generator, config.actor_lr, config.max_grad_norm)
+            for _ in range(count)
+        ]
+        for actor in self.actors:
+            actor.to(device)
+        self.generator = torch.Generator().manual_seed(shuffles)
+        self.critics = Critics(sizes.observation, sizes.costs, config, critics, device)
+        self.order = np.random.default_rng(order)
+        self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
+        self.iteration = 0
+        self.episode_cost: np.ndarray | None = None  # (C,) J_C: mean over the latest iteration that finished episodes
+        self.stale_cost = np.zeros(sizes.costs)
+
+    def policies(self) -> list[Actor]:
+        """Return one actor per agent."""
+        return self.actors * self.sizes.agents if self.share else self.actors
+
+    def update(self, rollout: Rollout) -> tuple[dict[str, float], dict[str, float]]:
+        """Improve policies and critics with one rollout.
+
+        Returns:
+            diagnostics every algorithm has, and the algorithm's own; means over agents.
+        """
+        device = self.device
+        observation = rollout.observation.to(device)
+        seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
+        output, advantage, target = self._advantages(rollout, observation)
+        scale = advantage.std(0, unbiased=False)
+        advantage = (advantage - advantage.mean(0)) / (scale + 1e-5)
+        length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
+        violation = torch.tensor(self._episode_cost(rollout) - self.bound, dtype=torch.float32, device=device)
+        action = rollout.action.flatten(0, 1).to(device)  # (B, N, A)
+
+        factor = torch.ones(len(seen), device=device)
+        shared: dict[str, list[float]] = {"kl": [], "entropy": []}
+        own: dict[str, list[float]] = {}
+        groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
+        order = self.order.permutation(len(groups)) if self.algorithm.sequential else range(len(groups))
+        for i in map(int, order):
+            inputs, acted = seen[:, groups[i]].flatten(0, 1), action[:, groups[i]].flatten(0, 1)
+            repeat = len(inputs) // len(seen)  # agents that share this policy
+            old = self.actors[i].policy_of_all(inputs)
+            batch = Batch(
+                inputs,
+                acted,
+                old.log_prob(acted),
+                old,
+                (factor * advantage[:, 0]).repeat_interleave(repeat),
+                advantage[:, 1:].repeat_interleave(repeat, 0),
+                factor.repeat_interleave(repeat),
+                violation,
+                scale[1:],
+                length,
+            )
+            found = self.algorithm.update_agent(i, batch)
+            new = self.actors[i].policy_of_all(inputs)
+            if self.algorithm.sequential:
+                factor = factor * torch.exp(new.log_prob(acted) - batch.log_prob)
+            shared["kl"].append(float(new.kl(old).mean()))
+            shared["entropy"].append(float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e))
+            for name, value in (found | {"std": float(new.std.mean())}).items():
+                own.setdefault(name, []).append(value)
+
+        explained = 1 - (target - self.critics.denormalise(output)).var(0) / target.var(0).clamp(min=1e-12)
+        self.critics.regress(seen[:, 0], target, output)
+        self.iteration += 1
+        row = {name: float(np.mean(values)) for name, values in shared.items()}
+        row |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
+        return row, {name: float(np.mean(values)) for name, values in own.items()}
+
+    def _advantages(self, rollout: Rollout, observation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C)."""
+        steps, worlds = rollout.reward.shape
+        terminated, ended = rollout.terminated, rollout.terminated | rollout.truncated
+        if self.config.legacy_time_limit:
+            terminated = ended
+        outputs = self.critics.normalised(observation[:, :, 0].flatten(0, 1))
+        output = outputs.view(steps + 1, worlds, -1)
+        value = self.critics.denormalise(output).cpu().numpy().astype(np.float64)
+        following = value[1:].copy()
+        if ended.any():
+            final = self.critics.normalised(rollout.final_observation[:, 0].to(self.device))
+            following[ended] = self.critics.denormalise(final).cpu().numpy()
+        signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
+        advantage = gae(
+            signal, value[:-1], following, terminated, ended, self.config.gamma, self.config.gae_lambda
+        )
+        as_rows = [torch.from_numpy(a.reshape(steps * worlds, -1)).float() for a in (advantage, advantage + value[:-1])]
+        return output[:-1].flatten(0, 1), *(rows.to(self.device) for rows in as_rows)
+
+    def _episode_cost(self, rollout: Rollout) -> np.ndarray:
+        """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest that had any.
+
+        Before the first episode has finished it is this rollout's mean cost per step times the rollout length.
+        """
+        if len(rollout.episodes):
+            self.episode_cost = rollout.episodes[:, 2:].mean(0)
+        elif self.episode_cost is None:
+            return rollout.cost.mean((0, 1)) * self.config.rollout_length
+        if not self.config.legacy_stale_cost:
+            return self.episode_cost
+        used = self.stale_cost
+        if self.iteration % STALE_INTERVAL == 0:
+            self.stale_cost = self.episode_cost
+        return used
+
+    def state_dict(self) -> dict:
+        """Return everything the next update depends on."""
+        return {
+            "actors": [actor.state_dict() for actor in self.actors],
+            "critics": self.critics.state_dict(),
+            "algorithm": self.algorithm.state,
+            "generator": self.generator.get_state(),
+            "order": self.order.bit_generator.state,
+            "iteration": self.iteration,
+            "episode_cost": self.episode_cost,
+            "stale_cost": self.stale_cost,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from `state_dict()`, bit for bit."""
+        for actor, saved in zip(self.actors, state["actors"], strict=True):
+            actor.load_state_dict(saved)
+        self.critics.load_state_dict(state["critics"])
+        for name, value in state["algorithm"].items():
+            self.algorithm.state[name].copy_(value)
+        self.generator.set_state(state["generator"])
+        self.order.bit_generator.state = state["order"]
+        self.iteration, self.episode_cost = state["iteration"], state["episode_cost"]
+        self.stale_cost = state["stale_cost"]

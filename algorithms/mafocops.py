@@ -1,0 +1,89 @@
+"""MAFOCOPS, Algorithm 1: first-order constrained optimisation in policy space, agent by agent.
+
+The optimal policy of the trust-region problem (7)-(9) is pi* = pi_k exp((M - nu . A_c) / lambda) / Z (eq. 15). Projecting
+it onto the network's policies gives the loss whose gradient is eq. 17:
+
+    L = mean_s 1[KL_s <= delta] { KL_s - ratio (M - nu . A_c) / lambda },   KL_s = KL(pi_theta || pi_k)(s).
+
+Read with FOCOPS (Zhang et al. 2020), from which it is derived: states outside the trust region are gated, and line 15 of
+Algorithm 1, printed with the inequality inverted, stops the epochs when mean KL > delta. nu descends the dual (line 9):
+nu <- clip(nu + alpha (J_C - d), 0, nu_max). lambda is the multiplier of the one KL constraint: a single constant.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .core.config import Config as CoreConfig
+from .core.learner import Batch
+from .core.networks import Actor, minibatches
+
+
+@dataclass(frozen=True)
+class Config(CoreConfig):
+    """Settings of MAFOCOPS; defaults are Table 5."""
+
+    minibatch_size: int = 256
+    critic_minibatch_size: int = 256
+    lam: float = 2.2  # lambda, temperature of the optimal policy
+    nu_max: float = 1.3
+    nu_lr: float = 5e-5  # alpha
+    nu_init: float = 0.0  # not printed; 0 is FOCOPS' default
+    nu_update: str = "minibatch"  # minibatch: line 9 before every policy step | iteration: once per agent and iteration
+    kl_threshold: float = 0.0125  # delta, of both the gate and the stop
+    gate: bool = True  # the indicator of FOCOPS, which the supplement does not print
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown nu_update and a lambda that cannot divide."""
+        super().__post_init__()
+        if self.nu_update not in ("minibatch", "iteration"):
+            raise ValueError(f"nu_update={self.nu_update} is not valid: choose minibatch or iteration")
+        if self.lam == 0:
+            raise ValueError("lam=0.0 is out of range: it must be positive")
+
+
+class MAFOCOPS:
+    """First-order ascent towards the optimal policy of eq. 15, with one nu per agent and cost."""
+
+    Config = Config
+    sequential = True
+
+    def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
+        """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
+        self.actors, self.config, self.generator = actors, config, generator
+        nu = torch.full((len(actors), costs), config.nu_init, device=actors[0].theta.device)
+        self.state = {"nu": nu}  # (N, C)
+
+    def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
+        """Improve policy i on `batch` (lines 9-18), whose advantage is M^{1:h}, and return diagnostics."""
+        config, actor, nu = self.config, self.actors[i], self.state["nu"][i]
+        if config.nu_update == "iteration":
+            nu.copy_(self.next_nu(nu, batch.violation))
+        gated, epoch = [], 0
+        for epoch in range(1, config.epochs + 1):
+            for rows in minibatches(len(batch.action), config.minibatch_size, self.generator, nu.device):
+                if config.nu_update == "minibatch":
+                    nu.copy_(self.next_nu(nu, batch.violation))
+                mini = batch.rows(rows)
+                policy = actor.policy(mini.observation)
+                d_log_prob, d_kl = self.slopes(
+                    torch.exp(policy.log_prob(mini.action) - mini.log_prob),
+                    policy.kl(mini.old),
+                    mini.advantage - mini.cost_advantage @ nu,
+                )
+                actor.descend(actor.gradient(policy, mini.action, d_log_prob, mini.old, d_kl))
+            gated.append((d_kl == 0).float().mean())
+            if epoch < config.epochs and actor.policy_of_all(batch.observation).kl(batch.old).mean() > config.kl_threshold:
+                break
+        return {"nu": float(nu.mean()), "gated": float(torch.stack(gated).mean()), "epochs": float(epoch)}
+
+    def next_nu(self, nu: torch.Tensor, violation: torch.Tensor) -> torch.Tensor:
+        """Return nu (C,) after line 9: a projected step against the dual's slope d - J_C (C,) (Corollary 2)."""
+        return (nu + self.config.nu_lr * violation).clamp(0, self.config.nu_max)
+
+    def slopes(
+        self, ratio: torch.Tensor, kl: torch.Tensor, advantage: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return dL/d log pi(a|s) and dL/d KL_s, both (B,), of the loss above; advantage (B,) is M - nu . A_c."""
+        weight = (kl <= self.config.kl_threshold) / len(kl) if self.config.gate else torch.full_like(kl, 1 / len(kl))
+        return -weight * ratio * advantage / self.config.lam, weight

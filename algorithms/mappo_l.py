@@ -1,0 +1,60 @@
+"""MAPPO-Lagrangian (Gu et al. 2023): HAPPO's sequential clipped ascent on the penalised advantage A - lambda . A_c.
+
+Each agent owns a multiplier lambda_j per cost and moves it after every minibatch by the original code's law
+(r_mappo_lagr.py): lambda <- max(0, lambda + rate [(J_C - d)(1 - gamma) + mean(ratio A_c)]). At the published rate of 1e-7
+lambda moves by less than 0.1 in a whole run, so it is in effect the constant that Table 5 tunes per task.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .core.clip import clipped_slope
+from .core.config import Config as CoreConfig
+from .core.learner import Batch
+from .core.networks import Actor, minibatches
+
+
+@dataclass(frozen=True)
+class Config(CoreConfig):
+    """Settings of MAPPO-Lagrangian."""
+
+    clip: float = 0.2  # epsilon
+    entropy_coef: float = 0.01
+    lamda_lagr: float = 0.78  # initial lambda; Table 5 has one value per family of tasks
+    lagrangian_coef_rate: float = 1e-7  # step size of lambda
+
+
+class MAPPOLagrangian:
+    """Clipped policy ascent on M A - lambda . A_c with one multiplier per agent and cost."""
+
+    Config = Config
+    sequential = True
+
+    def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
+        """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
+        self.actors, self.config, self.generator = actors, config, generator
+        lam = torch.full((len(actors), costs), config.lamda_lagr, device=actors[0].theta.device)
+        self.state = {"lam": lam}  # (N, C)
+
+    def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
+        """Improve policy i on `batch`, move its multipliers, and return diagnostics."""
+        config, actor, lam = self.config, self.actors[i], self.state["lam"][i]
+        for _ in range(config.epochs):
+            for rows in minibatches(len(batch.action), config.minibatch_size, self.generator, lam.device):
+                mini = batch.rows(rows)
+                policy = actor.policy(mini.observation)
+                ratio = torch.exp(policy.log_prob(mini.action) - mini.log_prob)
+                penalised = mini.advantage - mini.cost_advantage @ lam  # M is not applied to costs: no M in the constraint
+                slope = clipped_slope(ratio, penalised, config.clip)
+                bonus = config.entropy_coef / actor.action_size
+                actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
+                lam.copy_(self.next_multipliers(lam, batch.violation, ratio @ mini.cost_advantage / len(rows)))
+        return {"lam": float(lam.mean())}
+
+    def next_multipliers(
+        self, lam: torch.Tensor, violation: torch.Tensor, surrogate: torch.Tensor
+    ) -> torch.Tensor:
+        """Return lambda (C,) after one step, given J_C - d (C,) and the surrogate cost mean(ratio A_c) (C,)."""
+        step = violation * (1 - self.config.gamma) + surrogate
+        return (lam + self.config.lagrangian_coef_rate * step).clamp(min=0)

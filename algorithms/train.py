@@ -1,0 +1,121 @@
+"""Train one algorithm on one scenario.
+
+    python -m algorithms.train --scenario ant_2x4 --algorithm mafocops --seed 0 --steps 10000000 --output results/mine
+
+Resumes from the output folder if it holds a checkpoint of the same settings, refuses if they differ, and does nothing if the
+run is complete. On a terminal it shows a progress bar, elsewhere plain lines.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import envs
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(prog="python -m algorithms.train", description="Train one algorithm on one scenario.")
+    parser.add_argument("--scenario", required=True, help="such as ant_2x4; an unknown one lists all")
+    parser.add_argument("--algorithm", required=True, help="mafocops, macpo, mappo_l, happo or mappo")
+    parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
+    parser.add_argument("--steps", type=int, default=10_000_000, help="environment steps, rounded up to whole rollouts")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings", help="such as lam=2.2")
+    parser.add_argument("--variant", default=None, help="name of these settings in the results; default: the settings")
+    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the networks learn")
+    parser.add_argument("--memory", action="store_true", help="trace the last update's peak tensor memory (slow)")
+    parser.add_argument("--output", type=Path, default=None, help="folder of this run")
+    return parser
+
+
+def task_of(options: argparse.Namespace) -> tuple:
+    """Return the `Task` and the algorithm's class, or raise ValueError with one sentence."""
+    from . import ALGORITHMS
+    from .core.config import parse
+    from .core.run import Task
+
+    envs.scenarios.get(options.scenario)
+    if options.algorithm not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm '{options.algorithm}': choose from {', '.join(ALGORITHMS)}")
+    for name in ("steps", "threads"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} {getattr(options, name)} is out of range: it must be at least 1")
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed} is out of range: it must be at least 0")
+    pairs = [text.partition("=") for text in options.settings]
+    if unpaired := [name for name, equals, _ in pairs if not equals]:
+        raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
+    algorithm = ALGORITHMS[options.algorithm]
+    config = parse(algorithm.Config, {name: value for name, _, value in pairs})
+    variant = options.variant or ",".join(options.settings) or "default"
+    return Task(options.scenario, options.algorithm, variant, options.seed, options.steps, config), algorithm
+
+
+def env_maker(task, threads: int):
+    """Return a function that makes the vector environment of `task`."""
+    config = task.config
+    names = ("walls", "observation", "partition", "costs", "num_envs")
+    chosen = {name: getattr(config, name) for name in names}
+    return lambda: envs.make(task.scenario, seed=task.seed, num_threads=threads, **chosen)
+
+
+def device_of(name: str):
+    """Return the torch device; `auto` is a GPU where there is one."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda is not available on this machine: choose cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class Progress:
+    """A progress bar on a terminal, a line per iteration elsewhere."""
+
+    def __init__(self, total: int, done: int) -> None:
+        """Show `done` of `total` environment steps."""
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, initial=done, unit="step", unit_scale=True, dynamic_ncols=True)
+
+    def __call__(self, row: dict, seconds_left: float) -> None:
+        """Show one iteration."""
+        value = {k: "-" if row[k] is None else f"{row[k]:.1f}" for k in ("episode_return", "episode_cost")}
+        text = f"return {value['episode_return']}, cost {value['episode_cost']} (bound {row['bound']:g}), FPS {row['fps']:.0f}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+            self.bar.update(row["step"] - self.bar.n)
+            return
+        left = time.strftime("%H:%M:%S", time.gmtime(seconds_left))
+        name = f"{row['scenario']} {row['algorithm']} {row['variant']} seed {row['seed']}"
+        print(f"{name}: step {row['step']}, {text}, {left} left", flush=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    options = arguments().parse_args()
+    try:
+        task, algorithm = task_of(options)
+        from .core.run import Run
+
+        folder = options.output or Path("results/runs", task.scenario, task.algorithm, task.variant, f"seed{task.seed}")
+        run = Run(task, algorithm, folder, env_maker(task, options.threads), device_of(options.device), options.memory)
+    except ValueError as error:
+        refuse(error)
+    if run.complete:
+        print(f"{folder} is complete: nothing to do")
+        return
+    run.train(Progress(run.iterations * run.per_iteration, run.learner.iteration * run.per_iteration))
+
+
+def refuse(error: ValueError) -> None:
+    """Say what is wrong in one sentence and end with status 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
