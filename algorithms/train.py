@@ -14,9 +14,11 @@ from pathlib import Path
 import envs
 
 
-def arguments() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
-    parser = argparse.ArgumentParser(prog="python -m algorithms.train", description="Train one algorithm on one scenario.")
+def arguments(**options: bool) -> argparse.ArgumentParser:
+    """Return the command line's parser, made with argparse's `options`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m algorithms.train", description="Train one algorithm on one scenario.", **options
+    )
     parser.add_argument("--scenario", required=True, help="such as ant_2x4; an unknown one lists all")
     parser.add_argument("--algorithm", required=True, help="mafocops, macpo, mappo_l, happo or mappo")
     parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")

@@ -126,7 +126,12 @@ class Run:
             if stopped:
                 sys.exit(128 + stopped[0])
         self._save_checkpoint()
-        policy = {"actors": [actor.theta.cpu() for actor in self.learner.policies()], "settings": self.task.settings()}
+        policy = {
+            "actors": [actor.theta.cpu() for actor in self.learner.policies()],
+            "observation_size": self.env.observation_size,
+            "action_size": self.env.action_size,
+            "settings": self.task.settings(),
+        }
         _replace(self.folder / "policy.pt", lambda path: torch.save(policy, path))
         self._write_run("complete")
 
