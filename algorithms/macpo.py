@@ -7,14 +7,16 @@ advantage are brought to the same scale: c = (J_C - d) / (episode length * sigma
 dual at once (see `core.trust_region`), and the line search asks for each of them.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
-from .core.networks import Actor, Gaussian, minibatches
+from .core.networks import STD_SCALE, Actor, Gaussian, minibatches
 from .core.trust_region import BOUNDARY, RECOVERY, Solution, conjugate_gradient, solve
 
 
@@ -28,30 +30,45 @@ class Config(CoreConfig):
     line_search_steps: int = 10
     cg_iterations: int = 10
     damping: float = 0.1  # H = Fisher matrix + damping * I
-    trust_region: str = "minibatch"  # minibatch: one step on each of the minibatches | iteration: one step on all data
-    constraint_scale: str = "episode_length"  # of J_C - d: episode_length, as in CPO | discount, times 1 - gamma
+    trust_region: str = "minibatch"  # minibatch: one step on each of the minibatches (Q6) | iteration: one on all data
+    max_step_norm: float = math.inf  # the original caps the step's Euclidean norm at 0.5
+
+    # errors of the original code, see `VARIANTS`
+    legacy_kl: bool = False  # Q1: the KL's log-std term has the wrong sign
+    legacy_unsummed: bool = False  # Q2: ratio and M by action dimension instead of the joint probability
+    legacy_factor_on_cost: bool = False  # Q3: M multiplies the cost advantage too
+    legacy_constraint_scale: bool = False  # Q5: c = (J_C - d)(1 - gamma), whatever the unit of the cost advantage
 
     def __post_init__(self) -> None:
-        """Refuse unknown words."""
+        """Refuse an unknown trust_region."""
         super().__post_init__()
-        for name, valid in {
-            "trust_region": ("minibatch", "iteration"),
-            "constraint_scale": ("episode_length", "discount"),
-        }.items():
-            if getattr(self, name) not in valid:
-                raise ValueError(f"{name}={getattr(self, name)} is not valid: choose {' or '.join(valid)}")
+        if self.trust_region not in ("minibatch", "iteration"):
+            raise ValueError(f"trust_region={self.trust_region} is not valid: choose minibatch or iteration")
 
 
 class MACPO:
     """Sequential constrained trust-region steps; keeps no multipliers between iterations."""
 
     Config = Config
+    VARIANTS = {  # noqa: RUF012
+        "legacy": {
+            "max_step_norm": "0.5",
+            "legacy_kl": "true",
+            "legacy_unsummed": "true",
+            "legacy_factor_on_cost": "true",
+            "legacy_constraint_scale": "true",
+            "legacy_time_limit": "true",
+            "legacy_stale_cost": "true",
+            "legacy_shared_normaliser": "true",
+            "legacy_one_sided_huber": "true",
+        }
+    }
     sequential = True
 
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
         """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
         self.actors, self.config, self.generator = actors, config, generator
-        self.state: dict[str, torch.Tensor] = {}
+        self.state: dict[str, Tensor] = {}
 
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch`, whose advantage is M^{1:h}, and return means over its steps."""
@@ -66,21 +83,28 @@ class MACPO:
 
     def step(self, actor: Actor, batch: Batch) -> dict[str, float]:
         """Take one trust-region step of `actor` on `batch` and return what it did."""
+        config, rows = self.config, len(batch.action)
         policy = actor.policy(batch.observation)
-        ratio = torch.exp(policy.log_prob(batch.action) - batch.log_prob)
-        signals = torch.cat([-batch.advantage[:, None], batch.cost_advantage], 1)  # (B, 1 + C): all to be decreased
-        slopes = signals * ratio[:, None] / len(ratio)
-        gradients = torch.stack([actor.gradient(policy, batch.action, slope).clone() for slope in slopes.unbind(1)])
+        ratio = self.ratio(policy, batch)
+        on_cost = batch.factor if config.legacy_factor_on_cost else torch.ones_like(batch.factor)
+        costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.unbind(1)]
+        signals = torch.stack([-batch.advantage, *costs])  # (1 + C, B): surrogates mean(ratio * signal), all to be decreased
+        gradients = torch.stack([actor.gradient(policy, batch.action, s * ratio / rows).clone() for s in signals])
 
-        def hessian(direction: torch.Tensor) -> torch.Tensor:
-            return actor.fisher_vector_product(policy, direction).clone().add_(direction, alpha=self.config.damping)
+        def hessian(direction: Tensor) -> Tensor:
+            product = actor.fisher_vector_product(policy, direction).clone()
+            if config.legacy_kl:
+                sigmoid = policy.std / STD_SCALE
+                product[-len(sigmoid) :] += 2 * sigmoid * (1 - sigmoid) * direction[-len(sigmoid) :]
+            return product.add_(direction, alpha=config.damping)
 
-        natural = torch.stack([conjugate_gradient(hessian, g, self.config.cg_iterations) for g in gradients])
+        natural = torch.stack([conjugate_gradient(hessian, g, config.cg_iterations) for g in gradients])
         products = (gradients @ natural.T).double().cpu().numpy()  # q, r, s of the dual in one matrix
         c = self.constraint(batch).double().cpu().numpy()
-        solution = solve(products[0, 0], products[1:, 0], products[1:, 1:], c, self.config.kl_threshold)
+        solution = solve(products[0, 0], products[1:, 0], products[1:, 1:], c, config.kl_threshold)
         weights = np.concatenate([[solution.case != RECOVERY], solution.nu]) / solution.lam
         step = torch.tensor(weights, dtype=natural.dtype, device=natural.device) @ natural
+        step = step * min(1.0, config.max_step_norm / (float(step.norm()) + 1e-12))
         searched = self.line_search(actor, batch, policy, signals, step, solution, c)
         return {f"case_{k}": float(solution.case == k) for k in range(4)} | {
             "lam": solution.lam,
@@ -92,39 +116,40 @@ class MACPO:
             **searched,
         }
 
-    def constraint(self, batch: Batch) -> torch.Tensor:
+    def ratio(self, policy: Gaussian, batch: Batch) -> Tensor:
+        """Return the probability ratio to the policy that acted (B,)."""
+        return torch.exp(policy.log_prob(batch.action, not self.config.legacy_unsummed) - batch.log_prob)
+
+    def constraint(self, batch: Batch) -> Tensor:
         """Return c (C,): the violation per step, in units of the standardised cost advantage."""
-        if self.config.constraint_scale == "episode_length":
-            per_step = batch.violation / batch.episode_length
-        else:
-            per_step = batch.violation * (1 - self.config.gamma)
-        return per_step / (batch.cost_scale + 1e-5)
+        if self.config.legacy_constraint_scale:
+            return batch.violation * (1 - self.config.gamma)
+        return batch.violation / batch.episode_length / (batch.cost_scale + 1e-5)
 
     def line_search(
-        self,
-        actor: Actor,
-        batch: Batch,
-        old: Gaussian,
-        signals: torch.Tensor,
-        step: torch.Tensor,
-        solution: Solution,
-        c: np.ndarray,
+        self, actor: Actor, batch: Batch, old: Gaussian, signals: Tensor, step: Tensor, solution: Solution, c: np.ndarray
     ) -> dict[str, float]:
         """Shorten `step` until the trust region, the reward (where it must improve) and every cost agree; else stay.
 
         A cost may rise by its slack max(-c, 0), and a violated one may not rise.
         """
-        start = actor.theta.clone()
+        config, start = self.config, actor.theta.clone()
         slack = torch.as_tensor(np.maximum(-c, 0), dtype=step.dtype, device=step.device)
-        before = (torch.exp(old.log_prob(batch.action) - batch.log_prob) @ signals) / len(signals)
-        for trial in range(self.config.line_search_steps):
-            scale = self.config.fraction_coef * self.config.line_search_fraction**trial
-            torch.add(start, step, alpha=-scale, out=actor.theta)
+        divergence = misprinted_kl if config.legacy_kl else Gaussian.kl
+        before = self.ratio(old, batch)
+        for trial in range(config.line_search_steps):
+            torch.add(start, step, alpha=-config.fraction_coef * config.line_search_fraction**trial, out=actor.theta)
             new = Gaussian(actor.forward(batch.observation, taped=False), actor.std())
-            kl = float(old.kl(new).mean())
-            change = (torch.exp(new.log_prob(batch.action) - batch.log_prob) @ signals) / len(signals) - before
+            kl = float(divergence(old, new).mean())
+            change = ((self.ratio(new, batch) - before) * signals).flatten(1).sum(1) / len(batch.action)
             improved = bool(change[0] < 0) or solution.case < BOUNDARY
-            if kl <= self.config.kl_threshold and improved and bool((change[1:] <= slack).all()):
+            if kl <= config.kl_threshold and improved and bool((change[1:] <= slack).all()):
                 return {"line_search": float(trial), "accepted": 1.0, "kl_old_new": kl}
         actor.theta.copy_(start)
-        return {"line_search": float(self.config.line_search_steps), "accepted": 0.0, "kl_old_new": 0.0}
+        return {"line_search": float(config.line_search_steps), "accepted": 0.0, "kl_old_new": 0.0}
+
+
+def misprinted_kl(old: Gaussian, new: Gaussian) -> Tensor:
+    """Return the original code's "KL(old || new)" (B,), in which the log-std term has the wrong sign (Q1)."""
+    shift = (old.mean - new.mean).square() + old.std.square()
+    return (torch.log(old.std / new.std) + shift / (2 * new.std.square()) - 0.5).sum(1)

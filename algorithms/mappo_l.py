@@ -24,11 +24,25 @@ class Config(CoreConfig):
     lamda_lagr: float = 0.78  # initial lambda; Table 5 has one value per family of tasks
     lagrangian_coef_rate: float = 1e-7  # step size of lambda
 
+    # errors of the original code, see `VARIANTS`
+    legacy_unsummed: bool = False  # Q2: ratio, clip and M by action dimension instead of the joint probability
+    legacy_factor_on_cost: bool = False  # Q3: M multiplies the cost advantage too
+
 
 class MAPPOLagrangian:
     """Clipped policy ascent on M A - lambda . A_c with one multiplier per agent and cost."""
 
     Config = Config
+    VARIANTS = {  # noqa: RUF012
+        "legacy": {
+            "legacy_unsummed": "true",
+            "legacy_factor_on_cost": "true",
+            "legacy_time_limit": "true",
+            "legacy_stale_cost": "true",
+            "legacy_shared_normaliser": "true",
+            "legacy_one_sided_huber": "true",
+        }
+    }
     sequential = True
 
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
@@ -44,12 +58,14 @@ class MAPPOLagrangian:
             for rows in minibatches(len(batch.action), config.minibatch_size, self.generator, lam.device):
                 mini = batch.rows(rows)
                 policy = actor.policy(mini.observation)
-                ratio = torch.exp(policy.log_prob(mini.action) - mini.log_prob)
-                penalised = mini.advantage - mini.cost_advantage @ lam  # M is not applied to costs: no M in the constraint
+                ratio = torch.exp(policy.log_prob(mini.action, not config.legacy_unsummed) - mini.log_prob)
+                penalty = mini.like_log_prob(mini.cost_advantage @ lam)  # without M: there is none in the constraint
+                penalised = mini.advantage - (penalty * mini.factor if config.legacy_factor_on_cost else penalty)
                 slope = clipped_slope(ratio, penalised, config.clip)
                 bonus = config.entropy_coef / actor.action_size
                 actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
-                lam.copy_(self.next_multipliers(lam, batch.violation, ratio @ mini.cost_advantage / len(rows)))
+                surrogate = ratio.view(len(rows), -1).mean(1) @ mini.cost_advantage / len(rows)
+                lam.copy_(self.next_multipliers(lam, batch.violation, surrogate))
         return {"lam": float(lam.mean())}
 
     def next_multipliers(

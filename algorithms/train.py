@@ -50,8 +50,11 @@ def task_of(options: argparse.Namespace) -> tuple:
     if unpaired := [name for name, equals, _ in pairs if not equals]:
         raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
     algorithm = ALGORITHMS[options.algorithm]
-    config = parse(algorithm.Config, {name: value for name, _, value in pairs})
     variant = options.variant or ",".join(options.settings) or "default"
+    named = {"default": {}} | getattr(algorithm, "VARIANTS", {})
+    if variant not in named and not pairs:
+        raise ValueError(f"unknown variant '{variant}' of {options.algorithm}: choose from {', '.join(named)}, or use --set")
+    config = parse(algorithm.Config, named.get(variant, {}) | {name: value for name, _, value in pairs})
     return Task(options.scenario, options.algorithm, variant, options.seed, options.steps, config), algorithm
 
 

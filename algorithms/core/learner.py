@@ -20,7 +20,10 @@ STALE_INTERVAL = 5  # iterations between two refreshes of J_C in the original co
 
 
 class Batch(NamedTuple):
-    """What one agent learns from: B = T * E rows (B = T * E * N where agents share one policy)."""
+    """What one agent learns from: B = T * E rows (B = T * E * N where agents share one policy).
+
+    Under quirk Q2 (log-probabilities not summed over action dimensions) log_prob, advantage and factor are (B, A).
+    """
 
     observation: Tensor  # (B, O)
     action: Tensor  # (B, A)
@@ -32,6 +35,10 @@ class Batch(NamedTuple):
     violation: Tensor  # (C,) J_C - bound
     cost_scale: Tensor  # (C,) standard deviation that the cost advantage was divided by
     episode_length: float  # mean over finished episodes
+
+    def like_log_prob(self, rows: Tensor) -> Tensor:
+        """Return `rows` (B,) in a shape that multiplies `log_prob` row by row."""
+        return rows.view(-1, *[1] * (self.log_prob.dim() - 1))
 
     def rows(self, index: Tensor) -> "Batch":
         """Return the minibatch of the rows `index`."""
@@ -97,7 +104,8 @@ class Learner:
         violation = torch.tensor(self._episode_cost(rollout) - self.bound, dtype=torch.float32, device=device)
         action = rollout.action.flatten(0, 1).to(device)  # (B, N, A)
 
-        factor = torch.ones(len(seen), device=device)
+        summed = not getattr(self.config, "legacy_unsummed", False)
+        factor = torch.ones(len(seen), *[] if summed else [self.sizes.action], device=device)
         shared: dict[str, list[float]] = {"kl": [], "entropy": []}
         own: dict[str, list[float]] = {}
         groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
@@ -109,11 +117,11 @@ class Learner:
             batch = Batch(
                 inputs,
                 acted,
-                old.log_prob(acted),
+                old.log_prob(acted, summed),
                 old,
-                (factor * advantage[:, 0]).repeat_interleave(repeat),
+                (factor * (advantage[:, 0] if summed else advantage[:, :1])).repeat_interleave(repeat, 0),
                 advantage[:, 1:].repeat_interleave(repeat, 0),
-                factor.repeat_interleave(repeat),
+                factor.repeat_interleave(repeat, 0),
                 violation,
                 scale[1:],
                 length,
@@ -121,7 +129,7 @@ class Learner:
             found = self.algorithm.update_agent(i, batch)
             new = self.actors[i].policy_of_all(inputs)
             if self.algorithm.sequential:
-                factor = factor * torch.exp(new.log_prob(acted) - batch.log_prob)
+                factor = factor * torch.exp(new.log_prob(acted, summed) - batch.log_prob)
             shared["kl"].append(float(new.kl(old).mean()))
             shared["entropy"].append(float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e))
             for name, value in (found | {"std": float(new.std.mean())}).items():

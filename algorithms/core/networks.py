@@ -153,10 +153,13 @@ class Gaussian(NamedTuple):
     mean: Tensor  # (B, A)
     std: Tensor  # (A,)
 
-    def log_prob(self, action: Tensor) -> Tensor:
-        """Return log pi(action | observation) (B,) for action (B, A)."""
+    def log_prob(self, action: Tensor, summed: bool = True) -> Tensor:
+        """Return log pi(action | observation) (B,) for action (B, A); by dimension (B, A) if not `summed`."""
         z = (action - self.mean) / self.std
-        return z.square().sum(1).mul_(-0.5).sub_(self.std.log().sum() + 0.5 * math.log(2 * math.pi) * self.std.numel())
+        constant = self.std.log() + 0.5 * math.log(2 * math.pi)
+        if not summed:
+            return z.square().mul_(-0.5).sub_(constant)
+        return z.square().sum(1).mul_(-0.5).sub_(constant.sum())
 
     def kl(self, other: "Gaussian") -> Tensor:
         """Return KL(self || other) (B,)."""
@@ -232,14 +235,15 @@ class Actor(MLP):
         Args:
             policy: what `policy(observation)` returned last.
             action: (B, A).
-            d_log_prob: dL/d log pi(action) (B,).
+            d_log_prob: dL/d log pi(action) (B,), or (B, A) if the loss sees each dimension's own log-probability.
             old: the policy pi_k of KL(pi || pi_k), needed with d_kl.
             d_kl: dL/d KL(pi || pi_k) (B,).
             d_entropy: dL/d entropy of each action dimension.
         """
         z = (action - policy.mean) / policy.std
-        d_mean = z / policy.std * d_log_prob[:, None]
-        d_log_std = d_log_prob @ (z.square() - 1) + d_entropy  # the entropy of a dimension is log std + constant
+        weight = d_log_prob.view(len(z), -1)
+        d_mean = z / policy.std * weight
+        d_log_std = (weight * (z.square() - 1)).sum(0) + d_entropy  # the entropy of a dimension is log std + constant
         if d_kl is not None:
             variance = old.std.square()
             d_mean.add_((policy.mean - old.mean) / variance * d_kl[:, None])
