@@ -2,9 +2,10 @@
 
     python -m algorithms.benchmark --scenario ant_2x4 --algorithm mafocops --threads 2
 
-After a warm-up iteration, each round trains one iteration at the given settings (16 x 1000 steps by default), then steps the
-very same states with the very same controls again, on the same threads, with nothing but `mujoco.batch.Batch.step`. The last
-line is the ratio of end-to-end FPS to that physics-only FPS, the limit no trainer on this machine can pass; medians of rounds.
+After a warm-up iteration, each round trains one iteration at the given settings (16 x 1000 steps by default), then
+steps the very same states with the very same controls again, on the same threads, with nothing but
+`mujoco.batch.Batch.step`. The last line is the ratio of end-to-end FPS to that physics-only FPS, the limit no trainer
+on this machine can pass; medians of rounds.
 """
 
 import argparse
@@ -82,7 +83,9 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
                 torch.cuda.synchronize(device)
             ended = time.perf_counter()
             physics, whole = env.replay(), samples / (ended - start)
-            found.append((physics, samples / (collected - start), samples / (ended - collected), whole, whole / physics))
+            found.append(
+                (physics, samples / (collected - start), samples / (ended - collected), whole, whole / physics)
+            )
     medians = np.median(found[1:], axis=0)
     return dict(zip(COLUMNS, medians, strict=True)) | {"peak_rss_mib": peak_rss_mib()}
 
@@ -110,7 +113,9 @@ def main() -> None:
     print(f"{'peak RSS':>12} {found['peak_rss_mib']:9.0f} MiB")
     print(f"ratio {found['ratio']:.2f}")
     if options.output:
-        write_row(options.output, {"scenario": task.scenario, "algorithm": task.algorithm, "threads": options.threads} | found)
+        write_row(
+            options.output, {"scenario": task.scenario, "algorithm": task.algorithm, "threads": options.threads} | found
+        )
 
 
 def write_row(path: Path, row: dict) -> None:

@@ -2,8 +2,8 @@
 
     python -m algorithms.evaluate results/mine [--episodes 32] [--video FILE.mp4]
 
-Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic: the mean
-action). With --video it also films one deterministic episode.
+Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic:
+the mean action). With --video it also films one deterministic episode.
 """
 
 import argparse

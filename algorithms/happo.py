@@ -1,4 +1,4 @@
-"""HAPPO (Kuba et al. 2022): agents improve one after another, each seeing the changes of those before it; no constraint.
+"""HAPPO (Kuba et al. 2022): agents improve one after another, each knowing the changes before it; no constraint.
 
 Agent i_h ascends E[ M min(ratio A, clip(ratio) A) ], where ratio is its own and M the product of the ratios of
 i_1 ... i_{h-1}. M is positive, so the batch's advantage M A can be clipped as one.

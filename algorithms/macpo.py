@@ -1,10 +1,10 @@
 """MACPO (Gu et al. 2023): a constrained trust-region step for one agent after another.
 
-Agent i_h solves  max E[ratio M]  s.t.  J_C + E[ratio A_c] <= d  and  KL(pi_k || pi) <= delta, to first order in objective and
-constraint and second order in the KL: a natural-gradient step by conjugate gradients and CPO's dual, then a line search on
-the true quantities. M is not applied to the costs (the constraint has none). The constraint and the standardised cost
-advantage are brought to the same scale: c = (J_C - d) / (episode length * sigma_c). Several costs: all constraints enter the
-dual at once (see `core.trust_region`), and the line search asks for each of them.
+Agent i_h solves  max E[ratio M]  s.t.  J_C + E[ratio A_c] <= d  and  KL(pi_k || pi) <= delta, to first order in
+objective and constraint and second order in the KL: a natural-gradient step by conjugate gradients and CPO's dual,
+then a line search on the true quantities. M is not applied to the costs (the constraint has none). The constraint and
+the standardised cost advantage are brought to the same scale: c = (J_C - d) / (episode length * sigma_c). Several
+costs: all constraints enter the dual at once (see `core.trust_region`), and the line search asks for each of them.
 """
 
 import math
@@ -88,7 +88,9 @@ class MACPO:
         ratio = self.ratio(policy, batch)
         on_cost = batch.factor if config.legacy_factor_on_cost else torch.ones_like(batch.factor)
         costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.unbind(1)]
-        signals = torch.stack([-batch.advantage, *costs])  # (1 + C, B): surrogates mean(ratio * signal), all to be decreased
+        signals = torch.stack(
+            [-batch.advantage, *costs]
+        )  # (1 + C, B): surrogates mean(ratio * signal), all to be decreased
         gradients = torch.stack([actor.gradient(policy, batch.action, s * ratio / rows).clone() for s in signals])
 
         def hessian(direction: Tensor) -> Tensor:
@@ -127,7 +129,14 @@ class MACPO:
         return batch.violation / batch.episode_length / (batch.cost_scale + 1e-5)
 
     def line_search(
-        self, actor: Actor, batch: Batch, old: Gaussian, signals: Tensor, step: Tensor, solution: Solution, c: np.ndarray
+        self,
+        actor: Actor,
+        batch: Batch,
+        old: Gaussian,
+        signals: Tensor,
+        step: Tensor,
+        solution: Solution,
+        c: np.ndarray,
     ) -> dict[str, float]:
         """Shorten `step` until the trust region, the reward (where it must improve) and every cost agree; else stay.
 

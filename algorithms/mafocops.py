@@ -1,13 +1,14 @@
 """MAFOCOPS, Algorithm 1: first-order constrained optimisation in policy space, agent by agent.
 
-The optimal policy of the trust-region problem (7)-(9) is pi* = pi_k exp((M - nu . A_c) / lambda) / Z (eq. 15). Projecting
-it onto the network's policies gives the loss whose gradient is eq. 17:
+The optimal policy of the trust-region problem (7)-(9) is pi* = pi_k exp((M - nu . A_c) / lambda) / Z (eq. 15).
+Projecting it onto the network's policies gives the loss whose gradient is eq. 17:
 
     L = mean_s 1[KL_s <= delta] { KL_s - ratio (M - nu . A_c) / lambda },   KL_s = KL(pi_theta || pi_k)(s).
 
-Read with FOCOPS (Zhang et al. 2020), from which it is derived: states outside the trust region are gated, and line 15 of
-Algorithm 1, printed with the inequality inverted, stops the epochs when mean KL > delta. nu descends the dual (line 9):
-nu <- clip(nu + alpha (J_C - d), 0, nu_max). lambda is the multiplier of the one KL constraint: a single constant.
+Read with FOCOPS (Zhang et al. 2020), from which it is derived: states outside the trust region are gated, and line 15
+of Algorithm 1, printed with the inequality inverted, stops the epochs when mean KL > delta. nu descends the dual
+(line 9): nu <- clip(nu + alpha (J_C - d), 0, nu_max). lambda is the multiplier of the one KL constraint: a single
+constant.
 """
 
 from dataclasses import dataclass
@@ -73,7 +74,10 @@ class MAFOCOPS:
                 )
                 actor.descend(actor.gradient(policy, mini.action, d_log_prob, mini.old, d_kl))
             gated.append((d_kl == 0).float().mean())
-            if epoch < config.epochs and actor.policy_of_all(batch.observation).kl(batch.old).mean() > config.kl_threshold:
+            if (
+                epoch < config.epochs
+                and actor.policy_of_all(batch.observation).kl(batch.old).mean() > config.kl_threshold
+            ):
                 break
         return {"nu": float(nu.mean()), "gated": float(torch.stack(gated).mean()), "epochs": float(epoch)}
 

@@ -1,7 +1,7 @@
 """MAPPO (Yu et al. 2022): PPO for several agents with a centralised critic and no safety constraint.
 
-One policy is shared by all agents (they are told apart by the one-hot index in their observation); every minibatch holds
-rows of all of them. With share_policy=false each agent has its own policy and they improve independently.
+One policy is shared by all agents (they are told apart by the one-hot index in their observation); every minibatch
+holds rows of all of them. With share_policy=false each agent has its own policy and they improve independently.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """MAPPO-Lagrangian (Gu et al. 2023): HAPPO's sequential clipped ascent on the penalised advantage A - lambda . A_c.
 
 Each agent owns a multiplier lambda_j per cost and moves it after every minibatch by the original code's law
-(r_mappo_lagr.py): lambda <- max(0, lambda + rate [(J_C - d)(1 - gamma) + mean(ratio A_c)]). At the published rate of 1e-7
-lambda moves by less than 0.1 in a whole run, so it is in effect the constant that Table 5 tunes per task.
+(r_mappo_lagr.py): lambda <- max(0, lambda + rate [(J_C - d)(1 - gamma) + mean(ratio A_c)]). At the published rate of
+1e-7 lambda moves by less than 0.1 in a whole run, so it is in effect the constant that Table 5 tunes per task.
 """
 
 from dataclasses import dataclass
@@ -68,9 +68,7 @@ class MAPPOLagrangian:
                 lam.copy_(self.next_multipliers(lam, batch.violation, surrogate))
         return {"lam": float(lam.mean())}
 
-    def next_multipliers(
-        self, lam: torch.Tensor, violation: torch.Tensor, surrogate: torch.Tensor
-    ) -> torch.Tensor:
+    def next_multipliers(self, lam: torch.Tensor, violation: torch.Tensor, surrogate: torch.Tensor) -> torch.Tensor:
         """Return lambda (C,) after one step, given J_C - d (C,) and the surrogate cost mean(ratio A_c) (C,)."""
         step = violation * (1 - self.config.gamma) + surrogate
         return (lam + self.config.lagrangian_coef_rate * step).clamp(min=0)

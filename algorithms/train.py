@@ -2,8 +2,8 @@
 
     python -m algorithms.train --scenario ant_2x4 --algorithm mafocops --seed 0 --steps 10000000 --output results/mine
 
-Resumes from the output folder if it holds a checkpoint of the same settings, refuses if they differ, and does nothing if the
-run is complete. On a terminal it shows a progress bar, elsewhere plain lines.
+Resumes from the output folder if it holds a checkpoint of the same settings, refuses if they differ, and does nothing
+if the run is complete. On a terminal it shows a progress bar, elsewhere plain lines.
 """
 
 import argparse
@@ -53,7 +53,9 @@ def task_of(options: argparse.Namespace) -> tuple:
     variant = options.variant or ",".join(options.settings) or "default"
     named = {"default": {}} | getattr(algorithm, "VARIANTS", {})
     if variant not in named and not pairs:
-        raise ValueError(f"unknown variant '{variant}' of {options.algorithm}: choose from {', '.join(named)}, or use --set")
+        raise ValueError(
+            f"unknown variant '{variant}' of {options.algorithm}: choose from {', '.join(named)}, or use --set"
+        )
     config = parse(algorithm.Config, named.get(variant, {}) | {name: value for name, _, value in pairs})
     return Task(options.scenario, options.algorithm, variant, options.seed, options.steps, config), algorithm
 
@@ -89,7 +91,8 @@ class Progress:
     def __call__(self, row: dict, seconds_left: float) -> None:
         """Show one iteration."""
         value = {k: "-" if row[k] is None else f"{row[k]:.1f}" for k in ("episode_return", "episode_cost")}
-        text = f"return {value['episode_return']}, cost {value['episode_cost']} (bound {row['bound']:g}), FPS {row['fps']:.0f}"
+        text = f"return {value['episode_return']}, cost {value['episode_cost']} (bound {row['bound']:g}), "
+        text += f"FPS {row['fps']:.0f}"
         if self.bar is not None:
             self.bar.set_postfix_str(text)
             self.bar.update(row["step"] - self.bar.n)

@@ -20,7 +20,8 @@ def clipped_slope(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
 def clipped_update(actor: Actor, batch: Batch, config: Config, generator: torch.Generator) -> dict[str, float]:
     """Improve `actor` by minibatch ascent on the clipped surrogate plus the entropy bonus; return diagnostics.
 
-    `config` needs clip and entropy_coef. The bonus is the entropy averaged over action dimensions, as in the MACPO code.
+    `config` needs clip and entropy_coef. The bonus is the entropy averaged over action dimensions, as in the MACPO
+    code.
     """
     clipped = []
     for _ in range(config.epochs):

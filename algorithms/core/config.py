@@ -1,7 +1,7 @@
 """Settings: every hyperparameter is written once, as a field of a frozen dataclass, with its symbol or source.
 
-`Config` holds what all algorithms share; each algorithm extends it with its own fields (and other defaults). Defaults are
-those of the MACPO code base, which the supplement keeps "at their original values" except for its Table 5.
+`Config` holds what all algorithms share; each algorithm extends it with its own fields (and other defaults). Defaults
+are those of the MACPO code base, which the supplement keeps "at their original values" except for its Table 5.
 """
 
 import dataclasses
@@ -19,7 +19,9 @@ class Config:
     observation: str = "original"  # original | full
     partition: str = "original"  # original | declared
     costs: str = "shared"  # shared: one cost, as published | separate: one column per cause
-    safety_bound: tuple[float, ...] = ()  # bound on the episode cost, one per cost; empty: the scenario's published bound
+    safety_bound: tuple[
+        float, ...
+    ] = ()  # bound on the episode cost, one per cost; empty: the scenario's published bound
 
     # rollout
     num_envs: int = 16  # E

@@ -1,8 +1,8 @@
 """The critics: one V for the reward and one V_C per cost, shared by all agents and trained once per iteration.
 
-The published tasks are fully observed (each agent sees the whole state and its own index), so the critics read agent 0's
-observation. The original code trains one pair per agent on the same targets (facts: all agents share reward and cost);
-a shared pair is what Algorithm 1 calls the global value network.
+The published tasks are fully observed (each agent sees the whole state and its own index), so the critics read agent
+0's observation. The original code trains one pair per agent on the same targets (facts: all agents share reward and
+cost); a shared pair is what Algorithm 1 calls the global value network.
 """
 
 import torch
@@ -13,7 +13,7 @@ from .networks import MLP, Adam, minibatches
 
 
 class Normaliser:
-    """Running mean and variance of K return signals, exponentially weighted with debiasing (original code, popart.py)."""
+    """Running mean and variance of K return signals, exponentially weighted and debiased (original: popart.py)."""
 
     def __init__(self, signals: int, beta: float, shared: bool) -> None:
         """Track K = `signals`; with `shared` (quirk Q7) one mean and variance is fed by all of them."""
@@ -92,8 +92,8 @@ class Critics:
 def value_loss_slope(value: Tensor, target: Tensor, old: Tensor, config: Config) -> Tensor:
     """Return dL/dvalue (B,) by rows of the clipped Huber loss L = max(h(target - value), h(target - clip(value))).
 
-    clip keeps the value within `value_clip` of its output at collection `old` (B,). Where the clipped error is the larger
-    one the value lies outside and the clipped branch is flat: no gradient.
+    clip keeps the value within `value_clip` of its output at collection `old` (B,). Where the clipped error is the
+    larger one the value lies outside and the clipped branch is flat: no gradient.
     """
     delta = config.huber_delta
     error = target - value

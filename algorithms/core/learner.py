@@ -1,7 +1,7 @@
 """One iteration of learning: rollout -> advantages -> agents one after another -> critics -> a row of metrics.
 
-Sequential algorithms update agents in a random order; the advantage of each later agent is multiplied by the factor M of
-the agents before it, the product of their new-to-old probability ratios (HAPPO; Algorithm 1, lines 6-8 and 19).
+Sequential algorithms update agents in a random order; the advantage of each later agent is multiplied by the factor M
+of the agents before it, the product of their new-to-old probability ratios (HAPPO; Algorithm 1, lines 6-8 and 19).
 """
 
 import math
@@ -156,14 +156,12 @@ class Learner:
             final = self.critics.normalised(rollout.final_observation[:, 0].to(self.device))
             following[ended] = self.critics.denormalise(final).cpu().numpy()
         signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
-        advantage = gae(
-            signal, value[:-1], following, terminated, ended, self.config.gamma, self.config.gae_lambda
-        )
+        advantage = gae(signal, value[:-1], following, terminated, ended, self.config.gamma, self.config.gae_lambda)
         as_rows = [torch.from_numpy(a.reshape(steps * worlds, -1)).float() for a in (advantage, advantage + value[:-1])]
         return output[:-1].flatten(0, 1), *(rows.to(self.device) for rows in as_rows)
 
     def _episode_cost(self, rollout: Rollout) -> np.ndarray:
-        """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest that had any.
+        """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest with any.
 
         Before the first episode has finished it is this rollout's mean cost per step times the rollout length.
         """

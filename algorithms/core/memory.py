@@ -69,7 +69,7 @@ class TensorTrace(TorchDispatchMode):
         self._known.discard(key)
         self.alive -= size
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204, D105
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: D105
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
@@ -81,8 +81,8 @@ class TensorTrace(TorchDispatchMode):
 def update_peak(device: torch.device, trace: bool, tensors: list[torch.Tensor]) -> Iterator[dict[str, float]]:
     """Measure the peak of tensor memory inside the block; the yielded dict then holds it as "mib".
 
-    On a GPU it is the peak of torch's allocator, for free. On the CPU every operation is traced, which takes several times
-    longer: only with `trace`, and a row measured this way does not count for speed.
+    On a GPU it is the peak of torch's allocator, for free. On the CPU every operation is traced, which takes several
+    times longer: only with `trace`, and a row measured this way does not count for speed.
     """
     found: dict[str, float] = {}
     if device.type == "cuda":

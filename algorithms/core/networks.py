@@ -1,13 +1,15 @@
 """Networks of the MACPO code base with their derivatives written out, on one flat parameter vector each.
 
 The architecture is fixed (LayerNorm on the input, then Linear - ReLU - LayerNorm twice, then Linear; original code,
-r_actor_critic.py and mlp.py), so the backward pass is a page of matrix products. At minibatches of 256 rows an autograd
-graph costs three times the arithmetic; this is what makes training run at the speed of the physics. The tests hold every
-derivative here against autograd. One flat vector per network makes Adam, trust-region steps and checkpoints one-liners.
+r_actor_critic.py and mlp.py), so the backward pass is a page of matrix products. At minibatches of 256 rows an
+autograd graph costs three times the arithmetic; this is what makes training run at the speed of the physics. The
+tests hold every derivative here against autograd. One flat vector per network makes Adam, trust-region steps and
+checkpoints one-liners.
 """
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -32,7 +34,7 @@ class MLP:
         """
         self.sizes = sizes
         shapes = [(sizes[0],), (sizes[0],)]  # LayerNorm: weight, bias
-        for i, o in zip(sizes[:-2], sizes[1:-1], strict=True):
+        for i, o in pairwise(sizes[:-1]):
             shapes += [(i, o), (o,), (o,), (o,)]  # Linear: weight, bias; LayerNorm: weight, bias
         shapes += [sizes[-2:], (sizes[-1],), (extra,)]
         self._shapes = shapes
@@ -148,7 +150,7 @@ class Adam:
 
 
 class Gaussian(NamedTuple):
-    """Diagonal Gaussian policies at B observations; log-probabilities and divergences are sums over action dimensions."""
+    """Diagonal Gaussian policies at B observations; log-probability and KL are sums over action dimensions."""
 
     mean: Tensor  # (B, A)
     std: Tensor  # (A,)

@@ -1,7 +1,7 @@
 """Collection: all agents act in all worlds for T steps; then returns, advantages and finished episodes from the arrays.
 
-Arrays have leading axes T (steps), E (worlds), N (agents), and a trailing axis C (costs). A termination and a time limit
-stay two arrays to the end; only `gae` combines them.
+Arrays have leading axes T (steps), E (worlds), N (agents), and a trailing axis C (costs). A termination and a time
+limit stay two arrays to the end; only `gae` combines them.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,8 @@ class Rollout(NamedTuple):
 class Ensemble:
     """The policies of all agents as one stacked network, for acting.
 
-    LayerNorm's weight and bias are folded into the next linear layer, so a step of all agents is nine tensor operations.
+    LayerNorm's weight and bias are folded into the next linear layer, so a step of all agents is nine tensor
+    operations.
     """
 
     def __init__(self, actors: list[Actor]) -> None:
@@ -56,7 +57,7 @@ class Collector:
     """Steps a vector environment with the current policies and keeps what must survive from rollout to rollout."""
 
     def __init__(self, env, length: int, seed: int) -> None:
-        """Reset `env` (an `envs.VectorEnv` or anything with its interface) and allocate for rollouts of `length` steps."""
+        """Reset `env`, an `envs.VectorEnv` or anything with its interface, for rollouts of `length` steps."""
         self.env, self.length = env, length
         self.generator = torch.Generator().manual_seed(seed)
         self.observation = env.reset()

@@ -1,7 +1,8 @@
 """One training run and its folder: metrics.csv, checkpoint.pt, policy.pt, run.json.
 
-A run is a pure function of (scenario, algorithm, settings, seed, steps): interrupted and resumed it writes the same rows,
-but for the columns of time and memory. Files appear whole or not at all: they are written beside their place and moved.
+A run is a pure function of (scenario, algorithm, settings, seed, steps): interrupted and resumed it writes the same
+rows, but for the columns of time and memory. Files appear whole or not at all: they are written beside their place
+and moved.
 """
 
 import csv
@@ -101,11 +102,13 @@ class Run:
             if changed:
                 old, new = found["settings"].get(changed[0]), wanted["config"][changed[0]]
                 raise ValueError(
-                    f"{self.folder} holds a run with {changed[0]}={old}, not {new}; choose another --output or delete it"
+                    f"{self.folder} holds a run with {changed[0]}={old}, not {new}; choose another --output"
                 )
             return found["status"] == "complete" and found["steps"] == self.task.steps
         if (self.folder / "metrics.csv").exists():
-            raise ValueError(f"{self.folder} holds a metrics.csv but no run.json, so it is no run of ours; choose another")
+            raise ValueError(
+                f"{self.folder} holds a metrics.csv but no run.json, so it is no run of ours; choose another"
+            )
         return False
 
     @torch.inference_mode()

@@ -2,9 +2,9 @@
 
     minimise g . s   subject to   c_j + b_j . s <= 0 for every cost j,   s . H s / 2 <= delta.
 
-With one cost this is CPO's problem (Achiam et al. 2017) and the solution below is CPO's, cases and all. With several it is
-solved exactly too: a convex problem whose optimum is the only point that satisfies the Karush-Kuhn-Tucker conditions, found
-by trying every set of active constraints (2^C of them; C is 1 or 2 here).
+With one cost this is CPO's problem (Achiam et al. 2017) and the solution below is CPO's, cases and all. With several
+it is solved exactly too: a convex problem whose optimum is the only point that satisfies the Karush-Kuhn-Tucker
+conditions, found by trying every set of active constraints (2^C of them; C is 1 or 2 here).
 """
 
 from collections.abc import Callable
@@ -56,8 +56,9 @@ def solve(q: float, r: np.ndarray, s: np.ndarray, c: np.ndarray, delta: float) -
         delta: radius.
 
     Returns:
-        The solution with its case: FREE, no constraint binds; BOUNDARY, some bind and all hold now; REPAIR, some are violated
-        now and the step mends them; RECOVERY, no point of the ball satisfies all: go down the violated costs' sum.
+        The solution with its case: FREE, no constraint binds; BOUNDARY, some bind and all hold now; REPAIR, some are
+        violated now and the step mends them; RECOVERY, no point of the ball satisfies all: go down the violated
+        costs' sum.
     """
     for size in range(len(c) + 1):
         for active in map(list, combinations(range(len(c)), size)):
