@@ -1,0 +1,52 @@
+"""Sentences that say what a figure or table rests on: steps, seeds, and the runs that are missing.
+
+Failed, unfinished and absent runs are counted here and nowhere hidden.
+"""
+
+import pandas as pd
+
+from analysis.collect import WHOLE
+
+PUBLISHED_STEPS = 10_000_000  # environment steps per run in the paper
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def steps(number: int) -> str:
+    """Return a number of steps in words: "10 million steps", "96 thousand steps"."""
+    if number >= 1_000_000:
+        return f"{number / 1e6:.4g} million steps"
+    return f"{number / 1e3:.4g} thousand steps" if number >= 1000 else count(number, "step")
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def coverage(runs: pd.DataFrame, expected: int, noun: str = "seed", published: int = PUBLISHED_STEPS) -> str:
+    """Return the sentences on steps, seeds and missing runs of an artefact.
+
+    Args:
+        runs: one row per run, as from `collect.runs`.
+        expected: number of runs that should be there.
+        noun: what tells the runs of one setting apart, "seed" or "repeat".
+        published: steps per run in the paper.
+    """
+    missing = max(expected - len(runs), 0)
+    absent = f"{missing} of {count(expected, 'run')} missing (failed or not run)." if missing else ""
+    if runs.empty:
+        return absent
+    longest = int(runs["steps"].max())
+    seeds = runs.groupby(["scenario", "algorithm", "variant"]).size()
+    noun = noun if seeds.max() == 1 else f"{noun}s"
+    sentences = [f"{steps(longest).capitalize()}, {_span(seeds.min(), seeds.max())} {noun}."]
+    if longest < WHOLE * published:
+        sentences.append(f"Shortened runs: not comparable with the {steps(published)} of the paper.")
+    sentences.append(absent or f"{count(len(runs), 'run')}, none missing.")
+    unfinished = int((~runs["whole"]).sum())
+    if unfinished:
+        sentences.append(f"{count(unfinished, 'run')} ended early.")
+    return " ".join(sentences)

@@ -1,0 +1,95 @@
+"""Figures 2 to 6: return and cost against environment steps, median and 25-75 % percentiles over seeds.
+
+Figures 2 to 5 have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
+default run there, and the other bounds are ours because the supplement does not print its own.
+
+    python -m analysis.learning_curves --name figure2 --scenarios ant_2x4 ant_4x2 --metrics FILE ... --output BASE
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis import captions, collect, output, panels, style
+from analysis.panels import Line
+from envs import scenarios
+
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6")
+BOUND_VARIANT = "safety_bound="  # the default run beside these variants has the published bound
+
+
+def _select(frame: pd.DataFrame, name: str, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """Return the rows a figure shows and the column that tells its lines apart."""
+    frame = frame[frame["scenario"].isin(columns)]
+    published = frame["variant"].eq("default")
+    if name != "figure6":
+        return frame[published], "algorithm"
+    bounds = published | frame["variant"].astype(str).str.startswith(BOUND_VARIANT)
+    return frame[bounds & frame["algorithm"].eq("mafocops")], "bound"
+
+
+def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
+    """Return the lines in legend order: algorithms as everywhere, bounds from the strictest on."""
+    keys = drawn["line"].unique()
+    if name == "figure6":
+        bounds = sorted(keys)
+        return [Line(b, f"bound {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
+    return panels.algorithm_lines(keys)
+
+
+def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str], expected: int) -> str:
+    """Return what is shown, what it rests on, and what is left out."""
+    present = [scenario for scenario in columns if scenario in set(runs["scenario"])]
+    absent = [scenarios.get(scenario).title for scenario in columns if scenario not in present]
+    what = "Episode return (top) and cost (bottom)"
+    what += " of MAFOCOPS under several safety bounds" if name == "figure6" else ""
+    single = runs.groupby(["scenario", "algorithm", "variant"]).size().max() == 1
+    spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
+    spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"
+    sentences = [
+        f"{name.replace('figure', 'Figure ')}. {what}; {spread}; dashed: safety bound.",
+        captions.coverage(runs, expected),
+        "The supplement does not print its bounds: the published one (50) and ours." if name == "figure6" else "",
+        f"Not run{', so without a column' if present else ''}: {', '.join(absent)}." if absent else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def make(name: str, columns: Sequence[str], metrics: Sequence[str], expected: int | None, note: str, base: str) -> None:
+    """Draw one figure and write BASE.svg, BASE.png, BASE.csv and BASE.caption.txt.
+
+    Args:
+        name: one of FIGURES.
+        columns: scenario identifiers from left to right.
+        metrics: metrics.csv files; those of other scenarios or variants are ignored.
+        expected: number of runs that should be there; None: those found and those that failed.
+        note: sentence appended to the caption.
+        base: output path without suffix.
+
+    Raises:
+        ValueError: unknown scenario or bad metrics file.
+    """
+    columns = [scenarios.get(scenario).name for scenario in columns]
+    frame = collect.read(metrics)
+    failed = len(set(map(str, metrics))) - frame["file"].nunique()
+    selected, line = _select(frame, name, columns)
+    runs = collect.runs(selected)
+    drawn = panels.curves(selected, line)
+    caption = _caption(name, drawn, runs, columns, len(runs) + failed if expected is None else expected)
+    caption = f"{caption} {note}".strip()
+    # With nothing at all to show, empty panels say so better than a missing file.
+    shown = [scenario for scenario in columns if scenario in set(runs["scenario"])] or columns
+    style.save(panels.draw(drawn, shown, _lines(drawn, name), caption), drawn.assign(figure=name), caption, base)
+
+
+def main() -> None:
+    """Command line."""
+    parser = output.parser("Draw a figure of learning curves.")
+    parser.add_argument("--name", required=True, choices=FIGURES)
+    parser.add_argument("--scenarios", nargs="+", required=True, metavar="SCENARIO")
+    options = parser.parse_args()
+    make(options.name, options.scenarios, options.metrics, options.expected, options.note, options.output)
+
+
+if __name__ == "__main__":
+    output.command(main)

@@ -1,0 +1,83 @@
+"""Tables in three forms: a tidy CSV for machines, Markdown and LaTeX (booktabs) for people.
+
+The tidy form is the same for every table, one number per row with the paper's beside it, so that the verdict reads
+all of them alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import output
+
+TIDY = ["table", "scenario", "setting", "quantity", "ours", "low", "high", "paper", "runs", "steps", "note"]
+ALL = "all"  # the scenario of a mean over scenarios
+MISSING = "n/a"
+NU_MAX = "\N{GREEK SMALL LETTER NU}_max"
+_PAPER = Path(__file__).parent / "paper"
+_LATEX = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "†": r"$^\dagger$", "∞": r"$\infty$", "λ": r"$\lambda$"}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A table as people read it: (group, column) headers, and cells as text."""
+
+    header: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[str]]
+
+
+def paper(name: str) -> pd.DataFrame:
+    """Return the published numbers of one file in `analysis/paper` (its README names the sources)."""
+    return pd.read_csv(_PAPER / f"{name}.csv")
+
+
+def number(value: float, decimals: int) -> str:
+    """Return a cell: fixed decimals, or n/a."""
+    return MISSING if pd.isna(value) else f"{value:.{decimals}f}"
+
+
+def markdown(table: Printed, caption: str) -> str:
+    """Return the table in Markdown, caption first; group and column share one header cell."""
+    header = [f"{group} {column}".strip() for group, column in table.header]
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *table.rows]
+    return f"{caption}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Return text for LaTeX; the two Greek letters of the settings become formulas."""
+    parts = [part.translate(str.maketrans(_LATEX)) for part in text.split(NU_MAX)]
+    return r"$\nu_{\max}$".join(parts)
+
+
+def latex(table: Printed, caption: str, label: str) -> str:
+    """Return the table as a LaTeX float that needs the packages booktabs and graphicx."""
+    groups: list[list[str | int]] = []  # name and width of each run of equal groups
+    for group, _ in table.header:
+        if groups and groups[-1][0] == group:
+            groups[-1][1] += 1
+        else:
+            groups.append([group, 1])
+    over = [rf"\multicolumn{{{width}}}{{c}}{{{group}}}" if group else "&".join([""] * width) for group, width in groups]
+    rows = [over, *(map(_escape, row) for row in [[column for _, column in table.header], *table.rows])]
+    lines = [" & ".join(row) + r" \\" for row in rows]
+    body = "\n".join([r"\toprule", *lines[:2], r"\midrule", *lines[2:], r"\bottomrule"])
+    columns = "l" + "r" * (len(table.header) - 1)
+    caption = _escape(caption.removeprefix(f"Table {label[-1]}. "))  # LaTeX numbers tables itself
+    return (
+        f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\label{{tab:{label}}}\n"
+        f"\\resizebox{{\\linewidth}}{{!}}{{%\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}}}\n\\end{{table}}\n"
+    )
+
+
+def save(tidy: pd.DataFrame, table: Printed, caption: str, label: str, base: str | Path) -> None:
+    """Write BASE.csv (tidy), BASE.md, BASE.tex and BASE.caption.txt."""
+    tidy = tidy.astype({"runs": "Int64", "steps": "Int64"})
+    contents = {
+        ".csv": tidy.to_csv(index=False, float_format="%.6g"),
+        ".md": markdown(table, caption),
+        ".tex": latex(table, caption, label),
+        ".caption.txt": f"{caption}\n",
+    }
+    output.write(base, contents)

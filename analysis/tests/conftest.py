@@ -1,0 +1,61 @@
+"""Synthetic metrics files with known curves."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ALGORITHMS = ["mafocops", "macpo", "mappo_l", "happo", "mappo"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes one metrics.csv and returns its path; curves may be numbers or arrays."""
+
+    def write_one(
+        scenario="ant_2x4",
+        algorithm="mafocops",
+        variant="default",
+        seed=0,
+        steps=10_000_000,
+        iterations=20,
+        episode_return=100.0,
+        episode_cost=10.0,
+        fps=300.0,
+        **columns,
+    ) -> Path:
+        frame = pd.DataFrame(
+            {
+                "scenario": scenario,
+                "algorithm": algorithm,
+                "variant": variant,
+                "seed": seed,
+                "iteration": np.arange(1, iterations + 1),
+                "step": np.arange(1, iterations + 1) * (steps // iterations),
+                "fps": fps,
+                "episode_return": episode_return,
+                "episode_cost": episode_cost,
+                **columns,
+            }
+        )
+        # The path deliberately says nothing about the run.
+        path = tmp_path / "runs" / f"{len(list((tmp_path / 'runs').glob('*')))}.csv"
+        path.parent.mkdir(exist_ok=True)
+        frame.to_csv(path, index=False)
+        return path
+
+    (tmp_path / "runs").mkdir()
+    return write_one
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Return a function that runs the main function of a module with the given arguments."""
+
+    def run(module, *arguments):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
+        module.main()
+
+    return run
