@@ -49,7 +49,7 @@ class Critics:
 
     def normalised(self, observation: Tensor) -> Tensor:
         """Return the networks' outputs (B, 1 + C), in units of the normaliser."""
-        return torch.cat([network.evaluate(observation) for network in self.networks], 1)
+        return torch.cat([network.forward(observation, taped=False) for network in self.networks], 1)
 
     def denormalise(self, output: Tensor) -> Tensor:
         """Return values (B, 1 + C) of outputs, in units of reward and cost."""
@@ -98,7 +98,8 @@ def value_loss_slope(value: Tensor, target: Tensor, old: Tensor, config: Config)
     delta = config.huber_delta
     error = target - value
     clipped = target - (old + (value - old).clamp(-config.value_clip, config.value_clip))
-    unclipped = clipped.abs() <= error.abs()
+    inside = (value - old).abs() <= config.value_clip  # there both errors are one number, but for rounding
+    unclipped = inside | (clipped.abs() <= error.abs())
     slope = error.clamp(-delta, delta)
     if config.legacy_one_sided_huber:  # Q8: the linear branch tests error > delta instead of |error| > delta
         unclipped |= clipped < -delta

@@ -17,7 +17,7 @@ from torch import Tensor
 
 EPS_NORM = 1e-5  # of LayerNorm, PyTorch's default
 STD_SCALE = 0.5  # std = 0.5 * sigmoid(p), so every std stays below 0.5 (original code, distributions.py)
-CHUNK = 2048  # rows evaluated at a time outside minibatches: activations then stay in the cache
+CHUNK = 1024  # rows at a time: larger batches go through in chunks, so that activations stay in the cache
 
 
 class MLP:
@@ -51,7 +51,7 @@ class MLP:
         self.theta, self.grad = theta, torch.zeros_like(theta)
         self.parameters = self._views(self.theta)
         self._grads = self._views(self.grad)
-        self._tape: list[tuple[Tensor, ...]] = []
+        self._tapes: tuple[list[tuple[Tensor, ...]], ...] = ()
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         parts = flat.split([math.prod(s) for s in self._shapes])
@@ -59,62 +59,73 @@ class MLP:
 
     def forward(self, x: Tensor, taped: bool = True) -> Tensor:
         """Map x (B, I) to (B, O); with `taped`, keep what `backward` and `jvp` need."""
-        p, tape = self.parameters, []
+        outputs, tapes = zip(*map(self._forward, x.split(CHUNK)), strict=True)
+        if taped:
+            self._tapes = tapes
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """Map one chunk; the tape has a row per LayerNorm: its input, mean, 1 / deviation and output."""
+        p = self.parameters
         h, mean, rstd = torch.native_layer_norm(x, (x.shape[1],), p[0], p[1], EPS_NORM)
-        tape.append((x, mean, rstd, h))
+        tape = [(x, mean, rstd, h)]
         for k in range(2, len(p) - 3, 4):
             a = torch.addmm(p[k + 1], h, p[k]).relu_()
             h, mean, rstd = torch.native_layer_norm(a, (a.shape[1],), p[k + 2], p[k + 3], EPS_NORM)
             tape.append((a, mean, rstd, h))
-        if taped:
-            self._tape = tape
-        return torch.addmm(p[-2], h, p[-3])
-
-    def evaluate(self, x: Tensor) -> Tensor:
-        """Map x (B, I) to (B, O) chunk by chunk, keeping nothing for a derivative."""
-        return torch.cat([self.forward(rows, taped=False) for rows in x.split(CHUNK)])
+        return torch.addmm(p[-2], h, p[-3]), tape
 
     def backward(self, dy: Tensor) -> Tensor:
         """Return the gradient (P,) of sum(dy * output) over the last taped forward; dy (B, O). Valid until the next."""
+        self.grad.zero_()
+        for tape, rows in zip(self._tapes, dy.split(CHUNK), strict=True):
+            self._backward(tape, rows)
+        return self.grad
+
+    def _backward(self, tape: list[tuple[Tensor, ...]], dy: Tensor) -> None:
+        """Add the gradient of one chunk."""
         p, g = self.parameters, self._grads
-        h = self._tape[-1][3]
-        torch.mm(h.t(), dy, out=g[-3])
-        torch.sum(dy, 0, out=g[-2])
+        g[-3].addmm_(tape[-1][3].t(), dy)
+        g[-2].add_(dy.sum(0))
         dh = torch.mm(dy, p[-3].t())
-        for layer in range(len(self._tape) - 1, 0, -1):
+        for layer in range(len(tape) - 1, 0, -1):
             k = 4 * layer - 2
-            a, mean, rstd, _ = self._tape[layer]
+            a, mean, rstd, _ = tape[layer]
             dh, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
                 dh, a, (a.shape[1],), mean, rstd, p[k + 2], p[k + 3], (True, True, True)
             )
-            g[k + 2].copy_(dweight)
-            g[k + 3].copy_(dbias)
+            g[k + 2].add_(dweight)
+            g[k + 3].add_(dbias)
             dz = torch.ops.aten.threshold_backward(dh, a, 0.0)  # zero where ReLU was
-            h = self._tape[layer - 1][3]
-            torch.mm(h.t(), dz, out=g[k])
-            torch.sum(dz, 0, out=g[k + 1])
+            g[k].addmm_(tape[layer - 1][3].t(), dz)
+            g[k + 1].add_(dz.sum(0))
             dh = torch.mm(dz, p[k].t())
-        x, mean, rstd, _ = self._tape[0]
+        x, mean, rstd, _ = tape[0]
         _, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
             dh, x, (x.shape[1],), mean, rstd, p[0], p[1], (False, True, True)
         )
-        g[0].copy_(dweight)
-        g[1].copy_(dbias)
-        return self.grad
+        g[0].add_(dweight)
+        g[1].add_(dbias)
 
     def jvp(self, direction: Tensor) -> Tensor:
         """Return the change (B, O) of the last taped output along `direction` (P,), to first order."""
-        p, v = self.parameters, self._views(direction)
-        x, mean, rstd, h = self._tape[0]
-        dh = torch.addcmul(v[1], (x - mean) * rstd, v[0])
-        for layer in range(1, len(self._tape)):
+        views = self._views(direction)
+        return torch.cat([self._jvp(tape, views) for tape in self._tapes])
+
+    def _jvp(self, tape: list[tuple[Tensor, ...]], v: list[Tensor]) -> Tensor:
+        """Return the change of one chunk's output."""
+        p = self.parameters
+        x, mean, rstd, h = tape[0]
+        dh = torch.addcmul(v[1], (x - mean).mul_(rstd), v[0])
+        for layer in range(1, len(tape)):
             k = 4 * layer - 2
             dz = torch.addmm(v[k + 1], h, v[k]).addmm_(dh, p[k])
-            a, mean, rstd, h = self._tape[layer]
-            normal = (a - mean) * rstd
+            a, mean, rstd, h = tape[layer]
+            normal = (a - mean).mul_(rstd)
             da = torch.ops.aten.threshold_backward(dz, a, 0.0)
-            shift = da.mean(1, keepdim=True) + normal * (da * normal).mean(1, keepdim=True)
-            dh = torch.addcmul(v[k + 3], normal, v[k + 2]).addcmul_((da - shift).mul_(rstd), p[k + 2])
+            shift = normal * (da * normal).mean(1, keepdim=True)
+            change = da.sub_(da.mean(1, keepdim=True)).sub_(shift).mul_(rstd)
+            dh = torch.addcmul(v[k + 3], normal, v[k + 2]).addcmul_(change, p[k + 2])
         return torch.addmm(v[-2], h, v[-3]).addmm_(dh, p[-3])
 
 
@@ -221,7 +232,7 @@ class Actor(MLP):
 
     def policy_of_all(self, observation: Tensor) -> Gaussian:
         """Return the policy at many observations, without a tape."""
-        return Gaussian(self.evaluate(observation), self.std())
+        return Gaussian(self.forward(observation, taped=False), self.std())
 
     def gradient(
         self,

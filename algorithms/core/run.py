@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from .config import Config
@@ -103,6 +104,10 @@ class Run:
                 old, new = found["settings"].get(changed[0]), wanted["config"][changed[0]]
                 raise ValueError(
                     f"{self.folder} holds a run with {changed[0]}={old}, not {new}; choose another --output"
+                )
+            if found["steps"] > self.task.steps:
+                raise ValueError(
+                    f"{self.folder} holds a run of {found['steps']} steps, more than {self.task.steps}; choose another"
                 )
             return found["status"] == "complete" and found["steps"] == self.task.steps
         if (self.folder / "metrics.csv").exists():
@@ -227,7 +232,8 @@ class Run:
             "versions": {"python": platform.python_version()} | {p: version(p) for p in ("torch", "mujoco", "numpy")},
             "hardware": {
                 "machine": platform.machine(),
-                "cores": os.cpu_count(),
+                "cores": psutil.cpu_count(logical=False),
+                "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
                 "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
                 "system": platform.system(),
             },
