@@ -251,7 +251,10 @@ class Run:
         _replace(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
 
     def _restore(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=False)
+        path = self.folder / "checkpoint.pt"
+        state = torch.load(path, map_location="cpu", weights_only=False)
+        if state["identity"] | {"steps": None} != self.task.identity() | {"steps": None}:
+            raise ValueError(f"{path} belongs to another run or other settings; choose another --output")
         self.learner.load_state_dict(state["learner"])
         self.collector.load_state_dict(state["collector"])
         self.rows, self.wall_time = state["rows"], state["wall_time"]
