@@ -1,0 +1,57 @@
+"""Reproduces every figure and table of the paper: `snakemake --cores 8 all_figures`. A dry run (-n) says what is ahead."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "workflow/config/paper.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        "<results>/verdict.md",
+        "<results>/report.html",
+
+
+rule all_figures:
+    input:
+        expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
+
+
+rule all_tables:
+    input:
+        expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
+
+
+for artefact in runs.ARTEFACTS:
+
+    rule:
+        name:
+            artefact
+        input:
+            lambda wildcards, artefact=artefact: shown(artefact),
+
+
+include: "workflow/rules/train.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/report.smk"
+
+
+for rules_file in sorted(set(SUITE.extra_algorithms.values())):
+
+    include: rules_file
+
+
+onstart:
+    write_plan()
+
+
+onsuccess:
+    summarise()

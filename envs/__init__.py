@@ -1,0 +1,54 @@
+"""Safe multi-agent MuJoCo: thirteen tasks with a cost, simulated many worlds at a time.
+
+`make` gives the vector environment, `parallel_env` the same task as a PettingZoo environment. MuJoCo is imported when
+one of them is called, so that reading `SCENARIOS` costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+from envs.scenarios import SCENARIOS, Scenario, get
+
+if TYPE_CHECKING:
+    from envs.parallel import SafeParallelEnv
+    from envs.vector import VectorEnv
+
+__all__ = ["SCENARIOS", "Scenario", "get", "make", "parallel_env"]
+
+
+def make(
+    name: str, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options: str
+) -> "VectorEnv":
+    """Make `num_envs` worlds of the scenario `name`.
+
+    Args:
+        name: one of SCENARIOS.
+        num_envs: number of worlds E.
+        seed: of the reset noise; None takes entropy from the system.
+        num_threads: of the simulation; None takes the CPUs this process may use.
+        **options: `walls` (ghost, free, solid), `observation` (original, full), `partition` (original, declared) and
+            `costs` (shared, separate); the first is the default.
+
+    Raises:
+        ValueError: if the name, an option or a number is not valid.
+    """
+    scenario = get(name)
+    from envs.vector import VectorEnv
+
+    return VectorEnv(scenario, num_envs, seed, num_threads, **options)
+
+
+def parallel_env(name: str, render_mode: str | None = None, **options: str) -> "SafeParallelEnv":
+    """Make the scenario `name` as a PettingZoo ParallelEnv with one world.
+
+    Args:
+        name: one of SCENARIOS.
+        render_mode: None or `rgb_array`.
+        **options: as for `make`.
+
+    Raises:
+        ValueError: if the name, the render mode or an option is not valid.
+    """
+    scenario = get(name)
+    from envs.parallel import SafeParallelEnv
+
+    return SafeParallelEnv(scenario, render_mode, **options)

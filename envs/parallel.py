@@ -1,0 +1,112 @@
+"""The scenarios as PettingZoo parallel environments.
+
+The same code as the vector environment with one world, so that a policy meets exactly the task it was trained on. It
+does not reset by itself: after the end of an episode `agents` is empty until `reset`. All agents share reward and cost;
+`info[agent]["cost"]` is 1 when unsafe and the other entries of `info` are the addends of reward and cost.
+"""
+
+import gymnasium
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from envs.scenarios import Scenario
+from envs.vector import VectorEnv
+
+RENDER_MODES = (None, "rgb_array")
+
+
+class SafeParallelEnv(ParallelEnv):
+    """One world of a scenario for PettingZoo."""
+
+    metadata = {"name": "safe_multi_agent_mujoco", "render_modes": ["rgb_array"], "is_parallelizable": True}  # noqa: RUF012
+
+    def __init__(self, scenario: Scenario, render_mode: str | None = None, **options: str) -> None:
+        """Build the world; see `envs.parallel_env`."""
+        if render_mode not in RENDER_MODES:
+            raise ValueError(f"unknown render_mode {render_mode!r}; choose from None, rgb_array")
+        self._env = VectorEnv(scenario, **options)
+        self._env.auto_reset = False
+        self._renderer = None
+        self._unsafe = False
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "name": scenario.name, "render_fps": round(1 / scenario.dt)}
+        self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]
+        self.agents: list[str] = []
+        observation, action = (self._env.observation_size,), (scenario.actions_per_agent,)
+        self.observation_spaces = {
+            agent: gymnasium.spaces.Box(-np.inf, np.inf, observation, np.float32) for agent in self.possible_agents
+        }
+        self.action_spaces = {
+            agent: gymnasium.spaces.Box(-1.0, 1.0, action, np.float32) for agent in self.possible_agents
+        }
+
+    def observation_space(self, agent: str) -> gymnasium.spaces.Box:
+        """Space of an agent's observation, (O,) float32."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gymnasium.spaces.Box:
+        """Space of an agent's action, (A,) in [-1, 1]; actions beyond it are legal, clamped and charged in full."""
+        return self.action_spaces[agent]
+
+    def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
+        """Start an episode; without a seed the random numbers continue. Return observations and empty infos."""
+        if seed is not None:
+            self._env.seed(seed)
+        self._unsafe = False
+        self.agents = list(self.possible_agents)
+        return self._split(self._env.reset()), {agent: {} for agent in self.agents}
+
+    def step(self, actions: dict[str, np.ndarray]) -> tuple[dict, dict, dict, dict, dict]:
+        """Advance by one control step.
+
+        Args:
+            actions: (A,) for each agent.
+
+        Returns:
+            observations, rewards, terminations, truncations and infos by agent.
+
+        Raises:
+            ValueError: if an agent's action is missing, has the wrong shape or is not finite.
+            RuntimeError: if the episode has ended.
+        """
+        if not self.agents:
+            raise RuntimeError("the episode has ended; call reset() before step()")
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing:
+            raise ValueError(f"no action for {', '.join(missing)}; give one for each of {', '.join(self.agents)}")
+        result = self._env.step(np.stack([np.asarray(actions[agent]) for agent in self.agents])[None])
+        self._unsafe = bool(result.cost.any())
+        info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in result.terms.items()}}
+        answer = (
+            self._split(result.observation),
+            dict.fromkeys(self.agents, float(result.reward[0])),
+            dict.fromkeys(self.agents, bool(result.terminated[0])),
+            dict.fromkeys(self.agents, bool(result.truncated[0])),
+            {agent: dict(info) for agent in self.agents},
+        )
+        if result.terminated[0] or result.truncated[0]:
+            self.agents = []
+        return answer
+
+    def render(self) -> np.ndarray:
+        """Return the present state as an image, (480, 640, 3) uint8, with red walls or obstacle if it is unsafe.
+
+        Raises:
+            RuntimeError: if the environment was made without a render mode or the machine has no OpenGL.
+        """
+        if self.render_mode is None:
+            raise RuntimeError('made without rendering; pass render_mode="rgb_array"')
+        if self._renderer is None:
+            from envs.rendering import Renderer  # OpenGL is needed by nobody else
+
+            self._renderer = Renderer(self._env.batch.model, self._env.scenario.family)
+        return self._renderer.frame(self._env.batch.state[0], self._unsafe)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _split(self, observation: np.ndarray) -> dict[str, np.ndarray]:
+        return {agent: observation[0, i] for i, agent in enumerate(self.possible_agents)}

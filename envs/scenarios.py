@@ -1,0 +1,98 @@
+"""The thirteen scenarios of the paper: robot, split into agents, safety bound and figure.
+
+This file imports the standard library alone, so that a workflow can read the table without paying for MuJoCo. The
+safety bounds are those of the captions of Figures 2 to 5. `declared` is the partition the original configuration names;
+the original code never reads it and gives agent i the i-th contiguous slice of actuators, so that Ant 2x4d is Ant 2x4
+unless the environment is made with `partition="declared"`.
+"""
+
+from dataclasses import dataclass
+
+Partition = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the benchmark.
+
+    Attributes:
+        name: identifier used on command lines and in paths, `ant_2x4`.
+        family: `ant`, `halfcheetah` or `manyagent_ant`.
+        title: label for figures, `Ant 2x4`.
+        agents: number of agents N.
+        actions_per_agent: number of actuators A each agent drives.
+        segments: body segments of a ManyAgent Ant; 0 for the other robots.
+        declared: for each agent, the indices of the actuators the original configuration names (order of the model).
+        bound: safety bound on the undiscounted episode cost.
+        dt: duration of a control step in seconds.
+        figure: the figure of the paper that shows the scenario.
+    """
+
+    name: str
+    family: str
+    title: str
+    agents: int
+    actions_per_agent: int
+    segments: int
+    declared: Partition
+    bound: float
+    dt: float
+    figure: str
+
+
+def _chunks(actuators: tuple[int, ...], agents: int) -> Partition:
+    """Cut a sequence of actuator indices into one equal part per agent."""
+    size = len(actuators) // agents
+    return tuple(actuators[i * size : (i + 1) * size] for i in range(agents))
+
+
+# The model lists the motors leg by leg as 4, 1, 2, 3 (hip, ankle each); the declared partitions start at leg 1.
+_ANT_LEGS = {1: (2, 3), 2: (4, 5), 3: (6, 7), 4: (0, 1)}
+# The model lists back thigh, shin, foot, then front thigh, shin, foot; the declared partitions start at the feet.
+_CHEETAH_FEET_FIRST = (2, 1, 0, 5, 4, 3)
+
+
+def _ant(split: str, agents: int, bound: float, legs: tuple[int, ...] = (1, 2, 3, 4)) -> Scenario:
+    declared = _chunks(sum((_ANT_LEGS[leg] for leg in legs), ()), agents)
+    return Scenario(f"ant_{split}", "ant", f"Ant {split}", agents, 8 // agents, 0, declared, bound, 0.05, "figure2")
+
+
+def _half_cheetah(split: str, agents: int) -> Scenario:
+    declared = _chunks(_CHEETAH_FEET_FIRST, agents)
+    name, title = f"halfcheetah_{split}", f"HalfCheetah {split}"
+    return Scenario(name, "halfcheetah", title, agents, 6 // agents, 0, declared, 30.0, 0.05, "figure3")
+
+
+def _many_agent_ant(agents: int, segments_per_agent: int) -> Scenario:
+    split, segments = f"{agents}x{segments_per_agent}", agents * segments_per_agent
+    declared = _chunks(tuple(range(4 * segments)), agents)
+    bound, figure = {6: (25.0, "figure4"), 8: (80.0, "figure5")}[segments]
+    name, title, size = f"manyagent_ant_{split}", f"ManyAgent Ant {split}", 4 * segments_per_agent
+    return Scenario(name, "manyagent_ant", title, agents, size, segments, declared, bound, 0.02, figure)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        _ant("2x4", 2, 50.0),
+        _ant("2x4d", 2, 50.0, legs=(1, 3, 2, 4)),
+        _ant("4x2", 4, 50.0),
+        _ant("8x1", 8, 70.0),
+        _half_cheetah("2x3", 2),
+        _half_cheetah("3x2", 3),
+        _half_cheetah("6x1", 6),
+        _many_agent_ant(2, 3),
+        _many_agent_ant(3, 2),
+        _many_agent_ant(6, 1),
+        _many_agent_ant(2, 4),
+        _many_agent_ant(4, 2),
+        _many_agent_ant(8, 1),
+    )
+}
+
+
+def get(name: str) -> Scenario:
+    """Return the scenario called `name`; raise ValueError with the valid names if there is none."""
+    if name not in SCENARIOS:
+        raise ValueError(f"unknown scenario {name!r}; choose from {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]

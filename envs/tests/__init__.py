@@ -1,0 +1,1 @@
+"""Tests of the environments; those over SCENARIOS extend themselves to a new scenario."""

@@ -1,0 +1,250 @@
+"""Many worlds of one scenario at once: the environment the learners train on.
+
+One call of `mujoco.batch.Batch` steps all worlds on a thread pool, with the same bits at any number of threads; the
+tasks are NumPy on views of its arrays, without a Python loop over worlds or agents. A single environment is the same
+code with one world. Every agent sees the whole base vector and its one-hot number, standardised by the mean and the
+deviation of that very vector, as in the original; and all agents share one reward and one cost.
+"""
+
+import os
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from envs import ant, half_cheetah, many_agent_ant, models
+from envs.scenarios import Scenario
+
+EPISODE_LIMIT = 1000  # control steps
+NOISE = 0.1  # half-width of the uniform noise on positions, deviation of the normal noise on velocities
+
+OPTIONS = {
+    "walls": models.WALLS,
+    "observation": ("original", "full"),
+    "partition": ("original", "declared"),
+    "costs": ("shared", "separate"),
+}
+
+
+class Step(NamedTuple):
+    """What one vector step returns; no later step overwrites the arrays.
+
+    Attributes:
+        observation: (E, N, O) float32, already of the new episode where one ended.
+        reward: (E,) float64.
+        cost: (E, C) float64, 1 when unsafe.
+        terminated: (E,) bool, the robot fell or its simulation became unstable.
+        truncated: (E,) bool, the time limit was reached; never together with `terminated`.
+        final_observation: (E, N, O) float32, of the state the step led to, ended or not.
+        terms: the addends of reward and cost, (E,) each, by name.
+    """
+
+    observation: np.ndarray
+    reward: np.ndarray
+    cost: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    final_observation: np.ndarray
+    terms: dict[str, np.ndarray]
+
+
+class VectorEnv:
+    """E worlds of one scenario with automatic reset.
+
+    Attributes:
+        scenario: the row of the benchmark.
+        num_envs, num_agents, action_size, observation_size, num_costs: E, N, A, O, C.
+        cost_names: ("cost",), or the names of the separate costs.
+        episode_limit: control steps after which an episode is truncated.
+        auto_reset: whether `step` starts a new episode where one ended (the default); if not, call `reset`.
+        batch: the mujoco.batch.Batch underneath.
+        observation: (E, N, O), what `reset` or `step` returned last; None before the first reset.
+    """
+
+    episode_limit = EPISODE_LIMIT
+    auto_reset = True
+
+    def __init__(
+        self, scenario: Scenario, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options
+    ) -> None:
+        """Build the worlds.
+
+        Args:
+            scenario: the row of the benchmark.
+            num_envs: number of worlds E.
+            seed: of the reset noise; None takes entropy from the system.
+            num_threads: of the simulation; None takes the CPUs this process may use, at most one per world.
+            **options: `walls`, `observation`, `partition` and `costs`, one of OPTIONS each.
+
+        Raises:
+            ValueError: if an option or its value is unknown, or a number is not positive.
+        """
+        chosen = _check_options(options)
+        for name, number in (("num_envs", num_envs), ("num_threads", num_threads)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} is {number}; choose a positive number")
+        self.scenario, self.num_envs, self.num_agents = scenario, num_envs, scenario.agents
+        self.action_size = scenario.actions_per_agent
+        model = models.build(scenario, chosen["walls"])
+        self.batch = Batch(model, num_envs, num_threads or min(num_envs, _available_cpus()))
+        self._task = _make_task(self.batch, scenario, chosen["observation"])
+        self._separate = chosen["costs"] == "separate"
+        self.cost_names = self._task.cost_names if self._separate else ("cost",)
+        self.num_costs = len(self.cost_names)
+        self.observation_size = self._task.base_size + self.num_agents
+        self.observation: np.ndarray | None = None
+        self._bind(model, scenario, chosen["partition"])
+        self.seed(seed)
+
+    def _bind(self, model: mujoco.MjModel, scenario: Scenario, partition: str) -> None:
+        """Take views of the batch and allocate what a step reuses."""
+        self._frame_skip = round(scenario.dt / model.opt.timestep)
+        self._qpos, self._qvel = self.batch.bind("qpos"), self.batch.bind("qvel")
+        ctrl, actuators = self.batch.bind("ctrl"), self.num_agents * self.action_size
+        self._robot_ctrl = ctrl[:, :actuators]  # the obstacle's motor comes after the robot's
+        self._columns = slice(None) if partition == "original" else np.concatenate(scenario.declared)
+        # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on
+        first, last = mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value
+        self._unstable = self.batch.warning[:, first : last + 1, 1]
+        self._action_shape = (self.num_envs, self.num_agents, self.action_size)
+        self._base = np.empty((self.num_envs, self._task.base_size))
+        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
+
+    def seed(self, seed: int | None) -> None:
+        """Give every world its own generator, which depends on the seed and the world's number alone."""
+        self._generators = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(self.num_envs)]
+
+    def reset(self) -> np.ndarray:
+        """Start a new episode in every world and return the observation, (E, N, O) float32."""
+        self._reset_worlds(np.arange(self.num_envs))
+        self.observation = self._observe()
+        return self.observation
+
+    def step(self, actions: np.ndarray) -> Step:
+        """Advance all worlds by one control step; a world whose episode ends starts the next one at once.
+
+        Args:
+            actions: (E, N, A); the motors clamp to [-1, 1] but the control penalty charges the raw values.
+
+        Raises:
+            ValueError: if the shape is wrong or an action is not finite.
+            RuntimeError: before the first reset.
+        """
+        flat, control = self._check_actions(actions)
+        task = self._task
+        task.before_step()
+        self._robot_ctrl[:, self._columns] = flat
+        self.batch.step(nstep=self._frame_skip, stage=task.stage)
+        self._elapsed += 1
+        reward, terminated, terms = task.outcome(control, self._unstable.any(axis=1))
+        truncated = (self._elapsed >= EPISODE_LIMIT) & ~terminated
+        cost = self._cost(terms)
+        final_observation = self.observation = self._observe()
+        ended = np.flatnonzero(terminated | truncated)
+        if ended.size and self.auto_reset:
+            self._reset_worlds(ended)
+            self.observation = self._observe()
+        return Step(self.observation, reward, cost, terminated, truncated, final_observation, terms)
+
+    def state_dict(self) -> dict:
+        """Return copies of everything the future depends on: physics, warm starts, time, counters, generators."""
+        return {
+            "state": self.batch.state.copy(),
+            "elapsed": self._elapsed.copy(),
+            "generators": [generator.bit_generator.state for generator in self._generators],
+            "observation": None if self.observation is None else self.observation.copy(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue bit for bit where `state_dict` was called, on an environment made with the same arguments.
+
+        Raises:
+            ValueError: if the state belongs to another number of worlds or another model.
+        """
+        if state["state"].shape != self.batch.state.shape:
+            raise ValueError(
+                f"the saved state has shape {state['state'].shape}, this environment {self.batch.state.shape}; "
+                "make it with the same scenario, num_envs and walls"
+            )
+        self.batch.state[:] = state["state"]
+        self._elapsed[:] = state["elapsed"]
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+        self.observation = None if state["observation"] is None else state["observation"].copy()
+
+    def _check_actions(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the actions as (E, N * A) float64 and their squared norm (E,)."""
+        if self.observation is None:
+            raise RuntimeError("call reset() before the first step()")
+        actions = np.asarray(actions, dtype=np.float64)
+        if actions.shape != self._action_shape:
+            raise ValueError(f"actions have shape {actions.shape}; expected (E, N, A) = {self._action_shape}")
+        flat = actions.reshape(self.num_envs, -1)
+        control = np.einsum("ij,ij->i", flat, flat)
+        if not np.isfinite(control).all():
+            world = np.flatnonzero(~np.isfinite(control))[0]
+            raise ValueError(f"the actions of world {world} are not finite: {actions[world].tolist()}")
+        return flat, control
+
+    def _cost(self, terms: dict[str, np.ndarray]) -> np.ndarray:
+        """Stack the separate costs as (E, C), or merge them into one that is 1 if any of them is."""
+        columns = [terms[f"cost_{name}"] for name in self._task.cost_names]
+        cost = np.empty((self.num_envs, len(columns)))
+        for i, column in enumerate(columns):
+            cost[:, i] = column
+        return cost if self._separate else cost.max(axis=1, keepdims=True)
+
+    def _observe(self) -> np.ndarray:
+        """Return (E, N, O) float32: base vector and one-hot number, standardised over the O entries.
+
+        Mean and deviation are the same for all agents, for the one-hot part always adds one to both sums.
+        """
+        base, size = self._base, self.observation_size
+        self._task.observe(base)
+        mean = (base.sum(axis=1, keepdims=True) + 1.0) / size  # (E, 1)
+        square = (np.einsum("ij,ij->i", base, base)[:, None] + 1.0) / size
+        scale = 1.0 / np.sqrt(square - mean * mean)
+        zero = -mean * scale  # what a 0 of the one-hot part becomes
+        observation = np.empty((self.num_envs, self.num_agents, size), dtype=np.float32)
+        observation[:, :, : self._task.base_size] = (base * scale + zero)[:, None, :]
+        observation[:, :, self._task.base_size :] = zero[:, :, None]
+        observation.reshape(self.num_envs, -1)[:, self._task.base_size :: size + 1] = zero + scale
+        return observation
+
+    def _reset_worlds(self, worlds: np.ndarray) -> None:
+        """Start new episodes: the model's pose and noise on the robot, never on loose walls; worlds is sorted."""
+        self.batch.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        positions, velocities = self._task.noisy
+        for world in worlds:
+            generator = self._generators[world]
+            self._qpos[world, :positions] += generator.uniform(-NOISE, NOISE, positions)
+            self._qvel[world, :velocities] = NOISE * generator.standard_normal(velocities)
+        if self._task.root_quat is not None:
+            # the noise leaves the quaternion unnormalised, and MuJoCo 4 mends that only in its first step
+            quat = self._qpos[worlds, self._task.root_quat]
+            self._qpos[worlds, self._task.root_quat] = quat / np.linalg.norm(quat, axis=1, keepdims=True)
+        self._elapsed[worlds] = 0
+        self.batch.forward(worlds)
+
+
+def _make_task(batch: Batch, scenario: Scenario, observation: str) -> "ant.Ant | half_cheetah.HalfCheetah":
+    if scenario.family == "halfcheetah":
+        return half_cheetah.HalfCheetah(batch, scenario)
+    robot = ant if scenario.family == "ant" else many_agent_ant
+    return ant.Ant(batch, scenario, robot.layout(scenario, observation))
+
+
+def _check_options(options: dict[str, str]) -> dict[str, str]:
+    """Complete the options with their defaults, the first value of each; raise ValueError for what is unknown."""
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise ValueError(f"unknown environment option {name!r}; choose from {', '.join(OPTIONS)}")
+        if value not in OPTIONS[name]:
+            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(OPTIONS[name])}")
+    return {name: options.get(name, values[0]) for name, values in OPTIONS.items()}
+
+
+def _available_cpus() -> int:
+    """CPUs this process may run on, which on a shared cluster node are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

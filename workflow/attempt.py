@@ -1,0 +1,103 @@
+"""Run one training command on behalf of a rule, so that a failure never blocks the figures of other runs.
+
+    python -m workflow.attempt METRICS --attempt 1/3 --identity TEXT --steps N [--sources FILE ...] -- COMMAND ...
+
+Continues an interrupted run of the same settings and sources and clears the folder of any other. Output goes to
+train.log, which survives retries. When the last attempt fails, METRICS is left with a header alone, which every figure
+counts as missing, and failures.txt grows by a line; Snakemake sees its length in the rule's params and tries again at
+the next call.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from workflow.progress import PLAN, line
+
+HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
+KEPT = {"train.log", "failures.txt", "lock"}
+BAD_INPUT = 2  # exit status of a command that was called wrongly: trying again cannot help
+
+
+def failures(folder: Path) -> dict[str, int]:
+    """Return how often each run under a suite's folder has given up, by the path of its metrics file."""
+    found = folder.glob("*/**/failures.txt")
+    return {str(path.with_name("metrics.csv")): path.read_text().count("\n") for path in found}
+
+
+def prepare(folder: Path, identity: str, steps: int, sources: list[str]) -> None:
+    """Clear what another version of the run left in the folder; keep what this one can continue."""
+    digest = hashlib.sha256(b"\0".join(Path(name).read_bytes() for name in sources)).hexdigest()
+    record, new = folder / "attempt.json", {"identity": identity, "sources": digest, "steps": steps}
+    old = json.loads(record.read_text()) if record.exists() else new
+    if any(old[key] != new[key] for key in ("identity", "sources")) or old["steps"] > steps:
+        for path in folder.iterdir():
+            if path.name not in KEPT:
+                path.unlink()
+    elif not (folder / "metrics.csv").exists() and (folder / "checkpoint.pt").exists():
+        # Snakemake deletes a rule's output before it runs: let the trainer write it again from the checkpoint.
+        (folder / "run.json").unlink(missing_ok=True)
+    record.write_text(json.dumps(new))
+
+
+def run(command: list[str], log: Path) -> int:
+    """Run a command with its output appended to `log`; hand a request to stop on to it, wait, and stop as well."""
+    stopped: list[int] = []
+    with log.open("a") as file:
+        print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command)}", file=file, flush=True)
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda caught, _: (stopped.append(caught), child.send_signal(caught)))
+        status = child.wait()
+    if stopped:
+        sys.exit(128 + stopped[0])
+    return status
+
+
+def give_up(metrics: Path, status: int) -> None:
+    """Leave a metrics file without rows and note the failure."""
+    part = metrics.with_name("metrics.csv.part")
+    part.write_text(HEADER)
+    os.replace(part, metrics)
+    with metrics.with_name("failures.txt").open("a") as file:
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} exit status {status}, see train.log", file=file)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.attempt", description="Run one training command.")
+    parser.add_argument("metrics", type=Path, help="the metrics.csv that the command makes")
+    parser.add_argument("--attempt", required=True, metavar="K/N", help="which attempt this is, of how many")
+    parser.add_argument("--identity", required=True, help="what must agree for a run to be continued")
+    parser.add_argument("--steps", type=int, required=True, help="environment steps of the run")
+    parser.add_argument("--sources", nargs="*", default=[], metavar="FILE", help="source files of the run")
+    split = sys.argv.index("--")
+    options, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
+    folder, metrics = options.metrics.parent, options.metrics
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a run orphaned by a crash may still be writing: wait for it
+        prepare(folder, options.identity, options.steps, options.sources)
+        status = run(command, folder / "train.log")
+        if status == 0 and not metrics.exists():
+            status = 1
+    if status != 0:
+        print("\n".join((folder / "train.log").read_text().splitlines()[-20:]), file=sys.stderr)
+        attempt, of = map(int, options.attempt.split("/"))
+        if attempt < of and status != BAD_INPUT:
+            sys.exit(1)
+        give_up(metrics, status)
+    plans = (parent / PLAN for parent in folder.parents)
+    if plan := next((path for path in plans if path.exists()), None):
+        print(f"{'gave up' if status else 'finished'} {folder} {line(plan, time.time())}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

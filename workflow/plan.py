@@ -1,0 +1,105 @@
+"""What is ahead: runs, hours, gigabytes, from measured frames per second.
+
+Speeds come from this suite's own earlier runs where there are any, else from workflow/fps.csv (steps per second of one
+run on one core). The table is rewritten from a finished suite by `python -m workflow.plan results/paper`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from workflow.progress import PLAN, Planned, duration, last_row, part
+
+TABLE = Path(__file__).with_name("fps.csv")
+START_SECONDS = 5.0  # Python, torch and mujoco, before the first step
+RUN_MEGABYTES = 1.0  # checkpoint, policy, metrics and log of one run
+PROCESS_GIGABYTES = 0.5  # memory of one training process
+
+
+def speeds(folder: Path) -> dict[tuple[str, str], float]:
+    """Return the environment steps per second of each (scenario, algorithm)."""
+    with TABLE.open() as file:
+        table = {(row["scenario"], row["algorithm"]): float(row["fps"]) for row in csv.DictReader(file)}
+    return table | measured(folder)
+
+
+def measured(folder: Path) -> dict[tuple[str, str], float]:
+    """Return what the training runs in a suite's folder have reached, the median over them."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for path in folder.glob("runs/*/*/*/seed*/metrics.csv"):
+        row = last_row(path)
+        if row and row.get("wall_time") and int(row["iteration"]) > 1:  # the first iteration alone warms up
+            speed = float(row["step"]) / float(row["wall_time"])
+            found.setdefault((row["scenario"], row["algorithm"]), []).append(speed)
+    return {key: statistics.median(values) for key, values in found.items()}
+
+
+def estimate(runs: Iterable[tuple[str, int, bool]], folder: Path, cores: int) -> list[Planned]:
+    """Return runs, given as (metrics file, steps, ahead), with the wall time each adds when all cores are busy.
+
+    A timing run has the machine to itself, a training run shares it with as many others as there are cores.
+    """
+    table = speeds(folder)
+    usual = statistics.median(table.values())
+    planned = []
+    for metrics, steps, ahead in runs:
+        kind, scenario, algorithm = Path(metrics).relative_to(folder).parts[:3]
+        seconds = START_SECONDS + steps / table.get((scenario, algorithm), usual)
+        planned.append(Planned(metrics, steps, seconds if kind == "efficiency" else seconds / cores, ahead))
+    return planned
+
+
+def describe(runs: list[Planned], cores: int) -> str:
+    """Return what is ahead, in one paragraph."""
+    ahead = [run for run in runs if run.ahead]
+    if not ahead:
+        return "No run is ahead: everything needed is trained."
+    timing = sum("/efficiency/" in run.metrics for run in ahead)
+    # What an interrupted run has done will be continued; a complete one that is ahead is stale and starts afresh.
+    left = sum(run.seconds * (1 - part(run) % 1) for run in ahead)
+    steps = sum(run.steps for run in ahead)
+    return (
+        f"Ahead: {len(ahead) - timing} training runs and {timing} timing runs, {steps / 1e6:.4g} million environment "
+        f"steps; about {duration(left)} on {cores} core{'s'[: cores > 1]}, "
+        f"{len(ahead) * RUN_MEGABYTES / 1000:.2g} GB on disk, {cores * PROCESS_GIGABYTES:g} GB of memory "
+        "(estimated from measured frames per second)."
+    )
+
+
+def write(runs: list[Planned], folder: Path) -> None:
+    """Write the plan of all runs of a suite, finished or not, for `workflow.progress`."""
+    plan = {"started": time.time(), "runs": [asdict(run) for run in runs]}
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{PLAN}.part"
+    unfinished.write_text(json.dumps(plan, indent=0))
+    os.replace(unfinished, folder / PLAN)
+
+
+def main() -> None:
+    """Command line: measure the speeds of a finished suite and write them to workflow/fps.csv."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow.plan", description="Rewrite workflow/fps.csv from a suite."
+    )
+    parser.add_argument("folder", type=Path, help="such as results/paper")
+    folder = parser.parse_args().folder
+    found = measured(folder)
+    if not found:
+        print(f"error: {folder} holds no training run of two iterations or more", file=sys.stderr)
+        sys.exit(2)
+    unfinished = TABLE.with_suffix(".part")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["scenario", "algorithm", "fps"])
+        writer.writerows([*key, f"{value:.0f}"] for key, value in speeds(folder).items())
+    os.replace(unfinished, TABLE)
+
+
+if __name__ == "__main__":
+    main()

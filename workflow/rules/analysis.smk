@@ -1,0 +1,110 @@
+"""Figures, tables and the verdict, drawn from the metrics files of the runs."""
+
+
+rule learning_curves:
+    input:
+        metrics=lambda wildcards: runs.needed(SUITE, wildcards.figure),
+        source=sources.analysis(),
+    output:
+        multiext("<results>/figures/{figure}", ".png", ".csv", ".caption.txt"),
+        svg=report(
+            "<results>/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category=section,
+            labels={"artefact": "{figure}", "content": "learning curves"},
+        ),
+    log:
+        "<results>/logs/figures/{figure}.log",
+    wildcard_constraints:
+        figure="figure[2-6]",
+    conda:
+        "../../environment.yml"
+    params:
+        scenarios=lambda wildcards: runs.scenarios_of(SUITE, wildcards.figure),
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.svg, strip_suffix=".svg"),
+        note=NOTE,
+    shell:
+        "python -m analysis.learning_curves --name {wildcards.figure} --scenarios {params.scenarios} "
+        "--metrics {input.metrics} --expected {params.expected} {params.note} --output {params.base} 2> {log}"
+
+
+rule efficiency_table:
+    input:
+        metrics=lambda wildcards: runs.needed(SUITE, wildcards.table),
+        source=sources.analysis(),
+    output:
+        multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
+        markdown=report(
+            "<results>/tables/{table}.md",
+            caption="../report/table.rst",
+            category=section,
+            labels={"artefact": "{table}", "content": "efficiency"},
+        ),
+    log:
+        "<results>/logs/tables/{table}.log",
+    wildcard_constraints:
+        table="table[12]",
+    conda:
+        "../../environment.yml"
+    params:
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.markdown, strip_suffix=".md"),
+        note=NOTE,
+    shell:
+        "python -m analysis.efficiency --table {wildcards.table} --metrics {input.metrics} "
+        "--expected {params.expected} {params.note} --output {params.base} 2> {log}"
+
+
+rule sensitivity_table:
+    input:
+        metrics=lambda wildcards: runs.needed(SUITE, wildcards.table),
+        source=sources.analysis(),
+    output:
+        multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
+        markdown=report(
+            "<results>/tables/{table}.md",
+            caption="../report/table.rst",
+            category=section,
+            labels={"artefact": "{table}", "content": "sensitivity"},
+        ),
+    log:
+        "<results>/logs/tables/{table}.log",
+    wildcard_constraints:
+        table="table[34]",
+    conda:
+        "../../environment.yml"
+    params:
+        parameter=lambda wildcards: runs.SENSITIVITY[wildcards.table],
+        published=published_value,
+        scenarios=lambda wildcards: runs.scenarios_of(SUITE, wildcards.table),
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.markdown, strip_suffix=".md"),
+        note=NOTE,
+    shell:
+        "python -m analysis.sensitivity --table {wildcards.table} --parameter {params.parameter} "
+        "--published {params.published} --scenarios {params.scenarios} --metrics {input.metrics} "
+        "--expected {params.expected} {params.note} --output {params.base} 2> {log}"
+
+
+rule verdict:
+    input:
+        tables=expand("<results>/tables/{table}.csv", table=runs.tables(SUITE)),
+        figures=expand("<results>/figures/{figure}.csv", figure=runs.figures(SUITE)),
+        source=sources.analysis(),
+    output:
+        "<results>/verdict.csv",
+        markdown=report(
+            "<results>/verdict.md",
+            caption="../report/verdict.rst",
+            category="Verdict",
+            labels={"artefact": "verdict", "content": "every comparison"},
+        ),
+    log:
+        "<results>/logs/verdict.log",
+    conda:
+        "../../environment.yml"
+    params:
+        base=subpath(output.markdown, strip_suffix=".md"),
+    shell:
+        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --output {params.base} 2> {log}"

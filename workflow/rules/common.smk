@@ -1,0 +1,112 @@
+"""Settings and input functions that the rules share."""
+
+import atexit
+import shlex
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+import yaml
+
+from envs.scenarios import SCENARIOS
+from workflow import attempt, plan, progress, runs, sources
+from workflow.suite import load, text
+
+try:
+    SUITE = load(config)
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+
+pathvars:
+    results=SUITE.folder,
+
+
+# Failures so far, read once: it must not change while Snakemake runs, see workflow/attempt.py.
+FAILURES = attempt.failures(Path(SUITE.folder))
+ATTEMPTS = 3
+CORES = workflow.cores or 1
+NOTE = f"--note {shlex.quote(SUITE.caption)}" if SUITE.caption else ""
+
+
+wildcard_constraints:
+    scenario="|".join(SCENARIOS),
+    variant=r"\w+(=[^/]+)?",
+    seed=r"\d+",
+
+
+def settings_arguments(wildcards):
+    """Return the settings of a run as command-line arguments."""
+    variant = getattr(wildcards, "variant", "default")
+    settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, variant)
+    pairs = [f"{name}={text(value)}" for name, value in settings.items()]
+    return " ".join(["--set", *pairs]) if pairs else ""
+
+
+def failures_so_far(wildcards):
+    """Return how often a run has given up in earlier calls; a change makes Snakemake try again."""
+    variant = wildcards.get("variant")
+    kind, place = ("runs", f"{variant}/seed") if variant else ("efficiency", "repeat")
+    run = f"{SUITE.folder}/{kind}/{wildcards.scenario}/{wildcards.algorithm}/{place}{wildcards.seed}"
+    return FAILURES.get(f"{run}/metrics.csv", 0)
+
+
+def section(wildcards):
+    """Return the section of the supplement that a figure or table belongs to."""
+    name = wildcards.get("figure") or wildcards.get("table")
+    if name in runs.EFFICIENCY:
+        return "Appendix H: efficiency"
+    return "Appendix I: sensitivity" if name in (*runs.SENSITIVITY, runs.SAFETY) else "Appendix G: performance"
+
+
+def published_value(wildcards):
+    """Return the value that the main runs use for the parameter of Table 3 or 4."""
+    first = runs.scenarios_of(SUITE, wildcards.table)[0]
+    return text(SUITE.published(runs.SENSITIVITY[wildcards.table], first))
+
+
+def shown(artefact):
+    """Return the file of a figure or table, or say that the suite cannot make it."""
+    if artefact not in (*runs.figures(SUITE), *runs.tables(SUITE)):
+        raise WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
+    return f"{SUITE.folder}/figures/{artefact}.svg" if "figure" in artefact else f"{SUITE.folder}/tables/{artefact}.md"
+
+
+def planned():
+    """Return the runs of this call, finished or ahead, with their estimated time."""
+    ahead = set(workflow.dag.needrun_jobs(exclude_finished=False))
+    found = [
+        (str(path), job in ahead)
+        for job in workflow.dag.jobs
+        for path in job.output
+        if Path(path).name == "metrics.csv"
+    ]
+    steps = {True: SUITE.efficiency["steps"], False: SUITE.steps}
+    return plan.estimate(
+        [(path, steps["/efficiency/" in path], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
+    )
+
+
+def write_plan():
+    """Write the plan and the configuration of this call, and say what is ahead."""
+    plan.write(planned(), Path(SUITE.folder))
+    Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # read by the rule `report`
+    print(plan.describe(planned(), CORES), flush=True)
+
+
+def summarise():
+    """Say which runs have given up."""
+    gone = [path for path in attempt.failures(Path(SUITE.folder)) if progress.failed(Path(path))]
+    for path in gone:
+        print(
+            f"failed and missing from its figures: {Path(path).parent} (see train.log there; the next call tries again)"
+        )
+
+
+def announce():
+    """Say what is ahead at the end of a dry run, below the list of its jobs."""
+    if workflow.dryrun:
+        print(plan.describe(planned(), CORES))
+
+
+atexit.register(announce)

@@ -1,0 +1,47 @@
+"""One job trains one run, or times one."""
+
+
+rule train:
+    input:
+        source=lambda wildcards: sources.files(wildcards.algorithm),
+    output:
+        metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
+    log:
+        "<results>/logs/runs/{scenario}/{algorithm}/{variant}/seed{seed}.log",
+    wildcard_constraints:
+        algorithm="|".join(sources.algorithms()),
+    retries: ATTEMPTS - 1
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=500,
+        attempt=lambda wildcards, attempt: f"{attempt}/{ATTEMPTS}",
+    params:
+        command="python -m algorithms.train",
+        variant="{variant}",
+        settings=settings_arguments,
+        steps=SUITE.steps,
+        memory="",
+        failures=failures_so_far,
+    shell:
+        "device=(cpu cuda); python -m workflow.attempt {output.metrics} --attempt {resources.attempt} "
+        "--identity '{params.variant} {params.settings}' --steps {params.steps} --sources {input.source} -- "
+        "{params.command} --scenario {wildcards.scenario} --algorithm {wildcards.algorithm} --seed {wildcards.seed} "
+        "--steps {params.steps} --variant {params.variant} {params.settings} {params.memory} "
+        "--threads {threads} --device ${{device[{resources.gpu}]}} --output $(dirname {output.metrics}) 2> {log}"
+
+
+# Tables 1 and 2: the machine to itself, so that nothing running beside it pollutes the timing; first, while it is empty.
+use rule train as efficiency with:
+    output:
+        metrics="<results>/efficiency/{scenario}/{algorithm}/repeat{seed}/metrics.csv",
+    log:
+        "<results>/logs/efficiency/{scenario}/{algorithm}/repeat{seed}.log",
+    priority: 10
+    threads: workflow.cores
+    params:
+        variant="default",
+        steps=SUITE.efficiency["steps"],
+        memory="--memory",

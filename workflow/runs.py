@@ -1,0 +1,82 @@
+"""Which runs every figure and table needs, as paths of their metrics.csv.
+
+A variant is the word `default` or `name=value`; the published value of a grid is the main run, so it is trained once.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from envs.scenarios import SCENARIOS
+from workflow.suite import DEFAULT, Suite
+
+SENSITIVITY = {"table3": "lam", "table4": "nu_max"}
+EFFICIENCY = ("table1", "table2")
+SAFETY = "figure6"
+ARTEFACTS = (*(f"figure{i}" for i in range(2, 7)), *(f"table{i}" for i in range(1, 5)))
+REFERENCE = "happo"  # Tables 3 and 4 are normalised by its runs
+
+
+def metrics(suite: Suite, scenarios: Sequence[str], algorithms: Sequence[str], variant: str = DEFAULT) -> list[str]:
+    """Return the training runs of all combinations, one per seed."""
+    return [
+        f"{suite.folder}/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv"
+        for scenario in scenarios
+        for algorithm in algorithms
+        for seed in suite.seeds
+    ]
+
+
+def scenarios_of(suite: Suite, artefact: str) -> list[str]:
+    """Return the scenarios that a figure or table of this suite shows, in the order of the paper."""
+    grid = suite.grids.get(SENSITIVITY.get(artefact, "safety_bound" if artefact == SAFETY else ""))
+    if grid:
+        chosen = grid["scenarios"]
+    elif artefact in EFFICIENCY:
+        chosen = suite.efficiency["scenarios"]
+    else:
+        chosen = [name for name in suite.scenarios if SCENARIOS[name].figure == artefact]
+    return [name for name in SCENARIOS if name in chosen]
+
+
+def needed(suite: Suite, artefact: str) -> list[str]:
+    """Return the metrics files that a figure or table is made from."""
+    scenarios = scenarios_of(suite, artefact)
+    if artefact in EFFICIENCY:
+        return _timing(suite, scenarios)
+    if artefact in SENSITIVITY:
+        reference = metrics(suite, scenarios, [REFERENCE])
+        return reference + _grid(suite, SENSITIVITY[artefact], scenarios)
+    if artefact == SAFETY:
+        return _grid(suite, "safety_bound", scenarios)
+    return metrics(suite, scenarios, suite.algorithms)
+
+
+def _grid(suite: Suite, parameter: str, scenarios: Sequence[str]) -> list[str]:
+    """Return the runs of a grid; values given twice, or in the main runs, appear once."""
+    grid = suite.grids[parameter]
+    found: Iterable[str] = (
+        path
+        for scenario in scenarios
+        for value in grid["values"]
+        for path in metrics(suite, [scenario], [grid["algorithm"]], suite.variant(parameter, value, scenario))
+    )
+    return list(dict.fromkeys(found))
+
+
+def _timing(suite: Suite, scenarios: Sequence[str]) -> list[str]:
+    """Return the runs that measure frames per second and memory."""
+    return [
+        f"{suite.folder}/efficiency/{scenario}/{algorithm}/repeat{repeat}/metrics.csv"
+        for scenario in scenarios
+        for algorithm in suite.efficiency["algorithms"]
+        for repeat in range(suite.efficiency["repeats"])
+    ]
+
+
+def figures(suite: Suite) -> list[str]:
+    """Return the figures of which the suite has at least one scenario."""
+    return [name for name in ARTEFACTS if name.startswith("figure") and scenarios_of(suite, name)]
+
+
+def tables(suite: Suite) -> list[str]:
+    """Return the tables that the suite can fill."""
+    return [*EFFICIENCY, *(name for name, parameter in SENSITIVITY.items() if parameter in suite.grids)]

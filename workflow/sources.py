@@ -1,0 +1,67 @@
+"""What the workflow knows of `algorithms/`, read from the text of its files.
+
+Names, types and defaults of settings stand in the code once, as dataclass fields; importing them would cost a start of
+torch at every call of Snakemake. The source files are inputs of the runs, so that editing one makes its runs stale.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# Files that cannot change a training run: drawing and the interface for other libraries.
+_IRRELEVANT = {"parallel.py", "rendering.py"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A setting as written in a `Config` dataclass: its annotation and its default (None: not a literal)."""
+
+    kind: str
+    default: object
+
+
+@cache
+def algorithms() -> tuple[str, ...]:
+    """Return the names in `algorithms.ALGORITHMS`, in its order."""
+    for node in ast.parse((ROOT / "algorithms/__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            return tuple(ast.literal_eval(key) for key in node.value.keys)
+    raise ValueError("algorithms/__init__.py defines no dictionary of algorithms")
+
+
+@cache
+def fields(algorithm: str) -> dict[str, Field]:
+    """Return the settings of one of our algorithms: those all share, and its own."""
+    return _fields("algorithms/core/config.py") | _fields(f"algorithms/{algorithm}.py")
+
+
+def _fields(path: str) -> dict[str, Field]:
+    """Return the fields of the class `Config` in a file."""
+    tree = ast.parse((ROOT / path).read_text())
+    config = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config")
+    found = {}
+    for node in config.body:
+        if isinstance(node, ast.AnnAssign):
+            try:
+                default = ast.literal_eval(node.value)
+            except ValueError:
+                default = None
+            found[node.target.id] = Field(ast.unparse(node.annotation), default)
+    return found
+
+
+@cache
+def files(algorithm: str) -> tuple[str, ...]:
+    """Return the source files that a run of `algorithm` depends on, relative to the repository."""
+    shared = [*(ROOT / "algorithms/core").glob("*.py"), *(ROOT / "envs").glob("*.py")]
+    relative = sorted(path.relative_to(ROOT).as_posix() for path in shared if path.name not in _IRRELEVANT)
+    return (f"algorithms/{algorithm}.py", *relative)
+
+
+@cache
+def analysis() -> tuple[str, ...]:
+    """Return the source files and published numbers behind figures and tables; redrawing all of them is cheap."""
+    found = [*(ROOT / "analysis").glob("*.py"), *(ROOT / "analysis/paper").glob("*.csv")]
+    return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))

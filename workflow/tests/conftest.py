@@ -1,0 +1,92 @@
+"""A small copy of the repository in which training costs nothing, and a way to run Snakemake there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow import sources
+
+FAKE_TRAINER = '''
+"""Writes made-up metrics; fails for the runs named in the file `broken`, and notes every call in `calls`."""
+import argparse, pathlib, sys
+parser = argparse.ArgumentParser()
+for name in ("scenario", "algorithm", "variant", "seed", "steps", "threads", "device", "output"):
+    parser.add_argument("--" + name)
+parser.add_argument("--set", nargs="+", default=[])
+parser.add_argument("--memory", action="store_true")
+o = parser.parse_args()
+with open("calls", "a") as file:
+    print(o.scenario, o.algorithm, o.variant, o.seed, *o.set, file=file)
+broken = pathlib.Path("broken")
+if broken.exists() and f"{o.algorithm}/{o.variant}" in broken.read_text().split():
+    sys.exit("the trainer broke")
+rows = ["scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost,wall_time,memory_update_mib"]
+for i in range(1, 11):
+    step = int(o.steps) * i // 10
+    rows.append(f"{o.scenario},{o.algorithm},{o.variant},{o.seed},{i},{step},500,{100 * i},{30 + i},{i},20")
+pathlib.Path(o.output, "metrics.csv").write_text("\\n".join(rows) + "\\n")
+'''
+
+TINY = {
+    "name": "tiny",
+    "steps": 1000,
+    "seeds": [0],
+    "scenarios": ["ant_2x4"],
+    "algorithms": ["mafocops", "happo"],
+    "grids": {
+        "lam": {"values": [1, 2.2], "scenarios": ["ant_2x4"]},
+        "nu_max": {"values": [1.3, float("inf")], "scenarios": ["ant_2x4"]},
+        "safety_bound": {"values": [25, 50], "scenarios": ["ant_2x4"]},
+    },
+    "efficiency": {"scenarios": ["ant_2x4"], "algorithms": ["mafocops", "macpo"], "repeats": 1, "steps": 100},
+}
+
+
+class Project:
+    """The copy: change its files, then run it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = TINY | {}
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run Snakemake with `self.config`; stdout and stderr together in `stdout`."""
+        (self.root / "tiny.yaml").write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        return self.run(*command)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def calls(self) -> list[str]:
+        """Return the trainings since the last call of this method."""
+        path = self.root / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return sorted(lines)
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(_copy(tmp_path / "project"))
+
+
+def _copy(root: Path) -> Path:
+    """Copy what the workflow reads, with a trainer that needs no torch."""
+    skip = shutil.ignore_patterns("__pycache__", "tests")
+    for name in ("workflow", "profiles", "analysis", "envs", "algorithms"):
+        shutil.copytree(sources.ROOT / name, root / name, ignore=skip)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(sources.ROOT / name, root / name)
+    (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
+    (root / "algorithms/train.py").write_text(FAKE_TRAINER)
+    return root

@@ -1,0 +1,107 @@
+"""The plan and the line that says how far a suite is."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from workflow import plan, progress
+
+COLUMNS = "scenario,algorithm,iteration,step,wall_time"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "results/tiny"
+
+
+def metrics(folder: Path, seed: int, steps: list[int], wall_time: float = 1.0) -> str:
+    """Write the metrics of a run, one row for each entry of `steps`."""
+    path = folder / f"runs/ant_2x4/happo/default/seed{seed}/metrics.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"ant_2x4,happo,{i},{step},{wall_time * i}" for i, step in enumerate(steps, start=1)]
+    path.write_text("\n".join([COLUMNS, *rows]) + "\n")
+    return str(path)
+
+
+def planned(paths: list[str], ahead: bool = True) -> list[progress.Planned]:
+    return [progress.Planned(path, 100, 60.0, ahead) for path in paths]
+
+
+def test_runs_steps_and_time_left(folder):
+    paths = [metrics(folder, seed, []) for seed in range(4)]
+    plan.write(planned(paths), folder)
+    now = time.time()
+    assert progress.line(folder / progress.PLAN, now) == "[0/4 runs, 0 % of the training steps, about 4 min left]"
+    metrics(folder, 0, [50, 100])
+    metrics(folder, 1, [50])
+    # 90 planned seconds are done in 45: the remaining 150 will take 75.
+    line = progress.line(folder / progress.PLAN, now + 45)
+    assert line == "[1/4 runs, 38 % of the training steps, about 75 s left]"
+
+
+def test_the_end_is_said(folder):
+    paths = [metrics(folder, 0, [])]
+    plan.write(planned(paths), folder)
+    metrics(folder, 0, [100])
+    assert progress.line(folder / progress.PLAN, time.time()) == (
+        "[1/1 runs, 100 % of the training steps, nothing left to train]"
+    )
+
+
+def test_what_a_stale_run_left_does_not_count_until_it_is_made_again(folder):
+    path = metrics(folder, 0, [100])
+    os.utime(path, (1, 1))
+    plan.write(planned([path]), folder)
+    assert progress.line(folder / progress.PLAN, time.time()).startswith("[0/1 runs, 0 %")
+    plan.write(planned([path], ahead=False), folder)
+    assert progress.line(folder / progress.PLAN, time.time()).startswith("[1/1 runs, 100 %")
+
+
+def test_a_run_that_gave_up_is_counted_as_failed(folder):
+    paths = [metrics(folder, seed, []) for seed in range(2)]
+    plan.write(planned(paths), folder)
+    Path(metrics(folder, 0, [])).with_name("failures.txt").touch()
+    assert progress.line(folder / progress.PLAN, time.time()).startswith("[1/2 runs, 1 failed, 50 %")
+
+
+def test_a_line_that_is_still_being_written_is_not_read(folder):
+    path = Path(metrics(folder, 0, [10]))
+    with path.open("a") as file:
+        file.write("ant_2x4,happo,2,2")
+    assert progress.last_row(path)["step"] == "10"
+
+
+def test_long_files_are_read_from_their_end(folder):
+    path = Path(metrics(folder, 0, list(range(5000))))
+    assert progress.last_row(path)["step"] == "4999"
+
+
+def test_a_folder_without_a_plan_is_refused(folder):
+    with pytest.raises(ValueError, match="start the workflow"):
+        progress.line(folder / progress.PLAN, time.time())
+
+
+def test_timing_runs_have_the_machine_to_themselves_and_training_runs_share_it(folder):
+    runs = [(f"{folder}/{kind}/ant_2x4/happo/x/metrics.csv", 100_000, True) for kind in ("runs", "efficiency")]
+    shared, alone = plan.estimate(runs, folder, cores=4)
+    assert alone.seconds == pytest.approx(4 * shared.seconds)
+
+
+def test_speeds_of_this_suite_replace_the_table(folder):
+    metrics(folder, 0, [1000, 2000], wall_time=10.0)
+    assert plan.speeds(folder)["ant_2x4", "happo"] == 100
+
+
+def test_the_description_counts_only_what_is_ahead(folder):
+    here = [metrics(folder, seed, [100]) for seed in range(2)]
+    text = plan.describe(planned(here[:1]) + planned(here[1:], ahead=False), cores=8)
+    assert "1 training runs and 0 timing runs" in text
+    assert "4 GB of memory" in text
+    assert "No run is ahead" in plan.describe(planned(here, ahead=False), cores=8)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (36000, "10 h")])
+def test_durations_have_a_fitting_unit(seconds, text):
+    assert progress.duration(seconds) == text

@@ -1,0 +1,190 @@
+"""Configurations: what the published ones ask for, and how a wrong one is refused."""
+
+import copy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from envs.scenarios import SCENARIOS
+from workflow import runs, sources
+from workflow.suite import load, places, text
+
+CONFIGS = sources.ROOT / "workflow/config"
+PAPER = yaml.safe_load((CONFIGS / "paper.yaml").read_text())
+
+
+def merged(base: dict, over: dict) -> dict:
+    """Lay one configuration over another, as Snakemake does."""
+    result = copy.deepcopy(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_published_configuration_is_valid_and_named_after_its_file(path: Path):
+    assert load(merged(PAPER, yaml.safe_load(path.read_text()))).name == path.stem
+
+
+@pytest.mark.parametrize("name", ["paper", "quick"])
+def test_every_figure_and_table_of_the_paper_is_made_by(name):
+    suite = load(merged(PAPER, yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())))
+    assert {*runs.figures(suite), *runs.tables(suite)} == set(runs.ARTEFACTS)
+
+
+def test_the_paper_trains_535_runs_and_shares_the_published_values_of_the_grids():
+    suite = load(PAPER)
+    needed = {path for name in runs.figures(suite) + runs.tables(suite) for path in runs.needed(suite, name)}
+    by_kind = Counter(
+        "efficiency" if "/efficiency/" in path else path.split("/")[5].partition("=")[0] for path in needed
+    )
+    scenarios, seeds = len(SCENARIOS), 5
+    assert by_kind == {
+        "default": scenarios * 5 * seeds,
+        "lam": 4 * 4 * seeds,  # five values less the published one
+        "nu_max": 4 * 5 * seeds,  # six less the published one
+        "safety_bound": 3 * 2 * seeds,
+        "efficiency": scenarios * 5 * 3,
+    }
+
+
+def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
+    needed = runs.needed(load(PAPER), "table4")
+    variants = {path.split("/")[5] for path in needed if "/mafocops/" in path}
+    assert variants == {"default", "nu_max=1", "nu_max=2", "nu_max=3", "nu_max=5", "nu_max=inf"}
+    assert sum("/happo/default/" in path for path in needed) == 4 * 5
+
+
+TABLE_5 = {
+    "ant_2x4": 0.38,
+    "ant_8x1": 0.38,
+    "halfcheetah_6x1": 0.46,
+    "manyagent_ant_2x3": 0.59,
+    "manyagent_ant_6x1": 0.59,
+    "manyagent_ant_2x4": 0.52,
+    "manyagent_ant_8x1": 0.52,
+}
+
+
+@pytest.mark.parametrize(("scenario", "expected"), TABLE_5.items())
+def test_mappo_l_has_the_multiplier_of_table_5_on(scenario, expected):
+    settings = load(PAPER).settings_of(scenario, "mappo_l")
+    assert settings == {"lagrangian_coef_rate": 1e-7, "lamda_lagr": expected}
+
+
+@pytest.mark.parametrize("algorithm", [name for name in sources.algorithms() if name != "mappo_l"])
+def test_no_setting_repeats_the_code_for(algorithm):
+    assert all(load(PAPER).settings_of(scenario, algorithm) == {} for scenario in SCENARIOS)
+
+
+PUBLISHED = {
+    "mafocops": {"lam": 2.2, "nu_max": 1.3, "nu_lr": 5e-5, "kl_threshold": 0.0125, "minibatch_size": 256, "epochs": 5},
+    # Table 5 has fraction_coef 0.3, which algorithms/macpo.py keeps for its variant `legacy` and explains.
+    "macpo": {"kl_threshold": 0.008, "fraction_coef": 1.0},
+}
+
+
+@pytest.mark.parametrize("algorithm", PUBLISHED)
+def test_the_defaults_in_the_code_are_table_5_for(algorithm):
+    fields = sources.fields(algorithm)
+    assert {name: fields[name].default for name in PUBLISHED[algorithm]} == PUBLISHED[algorithm]
+
+
+def test_the_more_specific_setting_wins():
+    table = {"all": {"epochs": 1}, "ant": {"epochs": 2}, "ant_2x4": {"epochs": 3}}
+    suite = load(merged(PAPER, {"settings": {"all": {"all": {"epochs": 9}}, "happo": table}}))
+    found = [suite.settings_of(name, "happo")["epochs"] for name in ("halfcheetah_2x3", "ant_4x2", "ant_2x4")]
+    assert found == [1, 2, 3]
+    assert suite.settings_of("ant_2x4", "mappo")["epochs"] == 9
+
+
+def test_a_variant_overrides_the_suite():
+    assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == {"lam": "3"}
+
+
+def test_changing_the_main_runs_changes_which_value_of_a_grid_they_are():
+    suite = load(merged(PAPER, {"settings": {"mafocops": {"all": {"lam": 3}}}}))
+    assert suite.variant("lam", 3, "ant_2x4") == "default"
+    assert suite.variant("lam", 2.2, "ant_2x4") == "lam=2.2"
+
+
+def test_options_of_the_environment_show_in_the_path_and_in_every_caption():
+    suite = load(PAPER | {"environment": {"walls": "solid", "costs": "separate"}})
+    assert suite.folder == "results/paper,costs=separate,walls=solid"
+    assert "walls=solid" in suite.caption
+    assert suite.settings_of("ant_2x4", "mappo") == {"walls": "solid", "costs": "separate"}
+
+
+def test_text_is_read_as_the_number_that_the_schema_asks_for():
+    over = {"steps": "3000", "seeds": ["0", "1"], "grids": {"nu_max": {"values": ["1.3", "inf"]}}}
+    suite = load(merged(PAPER, over | {"settings": {"mafocops": {"all": {"nu_lr": "5e-5"}}}}))
+    assert (suite.steps, suite.seeds, suite.grids["nu_max"]["values"]) == (3000, (0, 1), [1.3, float("inf")])
+    assert suite.settings_of("ant_2x4", "mafocops")["nu_lr"] == 5e-5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, "1"), (1.0, "1"), (2.2, "2.2"), (5e-5, "5e-05"), (float("inf"), "inf"), (True, "true"), ([64, 64], "64,64")],
+)
+def test_values_read_the_same_in_paths_and_commands(value, expected):
+    assert text(value) == expected
+
+
+REFUSED = {
+    "an unknown key": ({"stepz": 3}, ["'stepz'", "steps", "seeds"]),
+    "an unknown key in a group": ({"efficiency": {"runs": 3}}, ["'runs'", "efficiency", "repeats"]),
+    "text for a number": ({"steps": "many"}, ["steps", "'many'", "whole number"]),
+    "a number for a list": ({"seeds": 3}, ["seeds=3", "list"]),
+    "a number out of range": ({"steps": 0}, ["steps=0", "at least 1"]),
+    "a seed twice": ({"seeds": [1, 1]}, ["seeds", "twice"]),
+    "an unknown scenario": ({"scenarios": ["ant_3x3"]}, ["'ant_3x3'", "ant_2x4", "manyagent_ant_8x1"]),
+    "an unknown algorithm": ({"algorithms": ["ppo"]}, ["'ppo'", "mafocops", "mappo_l"]),
+    "an unknown grid": ({"grids": {"lamda": {}}}, ["'lamda'", "lam", "nu_max"]),
+    "an unknown option of the task": ({"environment": {"walls": "brick"}}, ["environment.walls", "'brick'", "solid"]),
+    "an unknown setting": ({"settings": {"macpo": {"all": {"lam": 1}}}}, ["'lam'", "macpo", "fraction_coef"]),
+    "an unknown place": ({"settings": {"macpo": {"spider": {}}}}, ["'spider'", "halfcheetah"]),
+    "a setting of the wrong type": ({"settings": {"macpo": {"all": {"epochs": 1.5}}}}, ["epochs", "1.5", "int"]),
+    "a task hidden in settings": ({"settings": {"all": {"all": {"walls": "free"}}}}, ["walls", "environment"]),
+    "rules that are not there": ({"extra_algorithms": {"foo": "no.smk"}}, ["foo", "no.smk"]),
+    "a name with a path": ({"name": "../x"}, ["name", "../x"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_sentence_with_the_choices(case):
+    over, words = REFUSED[case]
+    with pytest.raises(ValueError) as caught:
+        load(merged(PAPER, over))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("missing", ["name", "steps", "efficiency"])
+def test_a_missing_key_is_named(missing):
+    with pytest.raises(ValueError, match=missing):
+        load({key: value for key, value in PAPER.items() if key != missing})
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_places_go_from_general_to_specific_for(scenario):
+    found = places(SCENARIOS[scenario])
+    assert (found[0], found[-1]) == ("all", scenario)
+    assert len(found) == (4 if "manyagent" in scenario else 3)
+
+
+@pytest.mark.parametrize("algorithm", sources.algorithms())
+def test_settings_read_from_the_source_are_those_of_the_code(algorithm):
+    algorithms = pytest.importorskip("algorithms")
+    import dataclasses
+
+    fields = dataclasses.fields(algorithms.ALGORITHMS[algorithm].Config)
+    found = sources.fields(algorithm)
+    assert tuple(algorithms.ALGORITHMS) == sources.algorithms()
+    assert {field.name for field in fields} == set(found)
+    assert {f.name: f.default for f in fields if found[f.name].default is not None} == {
+        name: field.default for name, field in found.items() if field.default is not None
+    }

@@ -1,0 +1,139 @@
+"""Snakemake itself, in a copy of the repository whose trainer is a stand-in: what it runs, and what it runs again."""
+
+import re
+
+import pytest
+
+MAIN = {"ant_2x4 mafocops default 0", "ant_2x4 happo default 0"}
+
+
+def counts(output: str) -> dict[str, int]:
+    """Return the table of jobs that Snakemake prints."""
+    return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("paper", {"train": 535, "efficiency": 195, "learning_curves": 5}),
+        ("quick", {"learning_curves": 5, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
+        ("smoke", {"learning_curves": 3, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
+    ],
+)
+def test_a_dry_run_lists_the_jobs_and_says_what_is_ahead(project, config, expected):
+    done = project.run("snakemake", "-n", "--cores", "2", "--configfile", f"workflow/config/{config}.yaml")
+    found = counts(done.stdout)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert {name: found[name] for name in expected} == expected
+    last = done.stdout.strip().splitlines()[-1]
+    ahead = f"Ahead: {found['train']} training runs and {found['efficiency']} timing runs"
+    assert last.startswith(ahead) and "on 2 cores" in last and "GB on disk" in last
+
+
+def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to_do(project):
+    done = project.snakemake("--cores", "2", "all")
+    assert done.returncode == 0, done.stdout[-3000:]
+    results = project.root / "results/tiny"
+    for name in ("figure2", "figure6"):
+        assert all((results / f"figures/{name}{suffix}").stat().st_size for suffix in (".svg", ".png", ".csv"))
+    for name in ("table1", "table2", "table3", "table4"):
+        assert all((results / f"tables/{name}{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex"))
+    assert "figure2" in (results / "report.html").read_text()
+    assert (results / "verdict.md").exists()
+    assert len(project.calls()) == len(MAIN) + 1 + 1 + 1 + 2  # main runs, one value for each of three grids, timing
+    assert re.search(r"\[7/7 runs, 100 % of the training steps, nothing left to train\]", done.stdout)
+    again = project.snakemake("-n", "all")
+    assert "Nothing to be done" in again.stdout and "No run is ahead" in again.stdout
+    progress = project.run("python", "-m", "workflow.progress", "results/tiny")
+    assert progress.stdout.startswith("[7/7 runs, 100 %")
+
+
+def test_a_change_reruns_only_what_it_affects(project):
+    assert project.snakemake("--cores", "2", "figure2", "table3").returncode == 0
+    assert set(project.calls()) == MAIN | {"ant_2x4 mafocops lam=1 0 lam=1"}
+
+    project.config |= {"settings": {"happo": {"ant": {"gamma": 0.9}}}}
+    project.snakemake("--cores", "2", "figure2", "table3")
+    assert project.calls() == ["ant_2x4 happo default 0 gamma=0.9"]
+
+    project.config |= {"seeds": [0, 1]}
+    project.snakemake("--cores", "2", "figure2")
+    assert project.calls() == ["ant_2x4 happo default 1 gamma=0.9", "ant_2x4 mafocops default 1"]
+
+    with (project.root / "algorithms/mafocops.py").open("a") as file:
+        file.write("\n# edited\n")
+    project.snakemake("--cores", "2", "figure2")
+    assert project.calls() == ["ant_2x4 mafocops default 0", "ant_2x4 mafocops default 1"]
+
+    with (project.root / "workflow/rules/train.smk").open("a") as file:
+        file.write("\n# edited\n")
+    (project.root / "tiny.yaml").touch()
+    project.snakemake("--cores", "2", "figure2")
+    assert project.calls() == []
+
+
+def test_a_failed_run_never_blocks_a_figure_and_is_tried_again_by_the_next_call(project):
+    (project.root / "broken").write_text("happo/default")
+    done = project.snakemake("--cores", "2", "figure2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert project.calls() == ["ant_2x4 happo default 0"] * 3 + ["ant_2x4 mafocops default 0"]
+    assert "failed and missing from its figures: results/tiny/runs/ant_2x4/happo/default/seed0" in done.stdout
+    caption = project.root / "results/tiny/figures/figure2.caption.txt"
+    assert "none missing" not in caption.read_text()
+
+    (project.root / "broken").unlink()
+    project.snakemake("--cores", "2", "figure2")
+    assert project.calls() == ["ant_2x4 happo default 0"]
+    assert "none missing" in caption.read_text()
+    project.snakemake("--cores", "2", "figure2")
+    assert project.calls() == []
+
+
+def test_algorithms_of_other_projects_join_by_a_rule(project):
+    rules = "workflow/examples/foreign.smk"
+    project.config |= {
+        "algorithms": ["happo", "compatible", "foreign"],
+        "extra_algorithms": {"compatible": rules, "foreign": rules},
+        "settings": {"compatible": {"all": {"anything": 3}}},
+    }
+    done = project.snakemake("--cores", "2", "figure2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    drawn = (project.root / "results/tiny/figures/figure2.csv").read_text()
+    assert all(name in drawn for name in ("happo", "compatible", "foreign"))
+    log = project.root / "results/tiny/runs/ant_2x4/compatible/default/seed0/train.log"
+    assert "--set anything=3" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stepz": 3}, ["unknown key 'stepz'", "choose from", "steps"]),
+        ({"scenarios": ["ant_3x3"]}, ["unknown scenario 'ant_3x3'", "choose from", "ant_2x4"]),
+    ],
+)
+def test_a_wrong_configuration_is_refused_before_anything_runs(project, change, words):
+    project.config |= change
+    done = project.snakemake("--cores", "2", "figure2")
+    sentence = next(line for line in done.stdout.splitlines() if words[0] in line)
+    assert done.returncode == 1
+    assert all(word in sentence for word in words)
+    assert "Traceback (most recent" not in done.stdout
+    assert not (project.root / "results").exists()
+
+
+def test_a_figure_that_the_suite_leaves_out_is_refused(project):
+    done = project.snakemake("-n", "figure5")
+    assert done.returncode == 1
+    assert "the suite tiny has no runs for figure5" in done.stdout
+
+
+def test_the_device_follows_the_resources(project):
+    run = "results/tiny/runs/ant_2x4/happo/default/seed0"
+    for arguments, device in (((), "cpu"), (("--resources", "gpu=1"), "cuda")):
+        project.snakemake(f"{run}/metrics.csv", "-F", "--cores", "1", *arguments)
+        assert f"--device {device}" in (project.root / run / "train.log").read_text().splitlines()[-1]
+
+
+def test_the_rules_are_clean(project):
+    done = project.run("snakemake", "--lint")
+    assert done.returncode == 0, done.stdout
