@@ -22,9 +22,9 @@ MISSING_OPENGL = (
     "or libosmesa6 and set MUJOCO_GL=osmesa"
 )
 _CAMERA = {  # distance in metres, azimuth and elevation in degrees: behind the robot, with both walls in sight
-    "ant": (13.0, 30.0, -28.0),
-    "manyagent_ant": (17.0, 30.0, -32.0),
-    "halfcheetah": (15.0, 65.0, -14.0),
+    "ant": (12.0, 30.0, -26.0),
+    "manyagent_ant": (14.0, 30.0, -30.0),
+    "halfcheetah": (9.0, 22.0, -18.0),
 }
 
 
@@ -36,7 +36,9 @@ class Renderer:
         self._model = copy.copy(model)  # recoloured freely
         self._data = mujoco.MjData(self._model)
         names = [self._model.geom(i).name for i in range(self._model.ngeom)]
-        self._hazards = [i for i, name in enumerate(names) if name.startswith(("wall", "obstacle"))]
+        hazard = "obstacle" if "obstacle" in names else "wall"  # the cheetah's walls are decoration
+        self._hazards = [i for i, name in enumerate(names) if name.startswith(hazard)]
+        self._model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
         self._camera = mujoco.MjvCamera()
         self._camera.distance, self._camera.azimuth, self._camera.elevation = _CAMERA[family]
         self._scene = mujoco.MjvScene(self._model, maxgeom=1000)

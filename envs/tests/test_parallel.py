@@ -1,0 +1,110 @@
+"""The PettingZoo interface, its pictures, and that building models leaves no trace."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pettingzoo.test import parallel_api_test
+
+import envs
+from envs.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_passes_the_api_test_of_pettingzoo(name):
+    parallel_api_test(envs.parallel_env(name), num_cycles=30)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_is_the_vector_environment_with_one_world(name):
+    game, env = envs.parallel_env(name), envs.make(name, num_envs=1, seed=7)
+    seen, _ = game.reset(seed=7)
+    np.testing.assert_array_equal(np.stack(list(seen.values())), env.reset()[0])
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        action = rng.uniform(-1, 1, (env.num_agents, env.action_size))
+        step = env.step(action[None])
+        seen, reward, terminated, truncated, info = game.step(dict(zip(game.possible_agents, action, strict=True)))
+        np.testing.assert_array_equal(np.stack(list(seen.values())), step.final_observation[0])
+        assert set(reward.values()) == {step.reward[0]}
+        assert {i["cost"] for i in info.values()} == {step.cost[0, 0]}
+        assert any(terminated.values()) == step.terminated[0] and any(truncated.values()) == step.truncated[0]
+        if not game.agents:
+            break
+
+
+def test_an_ended_episode_waits_for_reset_and_bad_calls_are_refused():
+    game = envs.parallel_env("halfcheetah_2x3")
+    game.reset(seed=0)
+    action = {agent: np.zeros(3) for agent in game.agents}
+    with pytest.raises(ValueError, match="agent_1"):
+        game.step({"agent_0": np.zeros(3)})
+    for _ in range(1000):
+        _, _, terminated, truncated, _ = game.step(action)
+    assert all(truncated.values()) and not any(terminated.values()) and game.agents == []
+    with pytest.raises(RuntimeError, match="reset"):
+        game.step(action)
+    game.reset()
+    assert game.agents == game.possible_agents
+    with pytest.raises(ValueError, match="human"):
+        envs.parallel_env("ant_2x4", render_mode="human")
+
+
+@pytest.mark.parametrize("name", ["ant_2x4", "halfcheetah_2x3", "manyagent_ant_2x3"])
+def test_pictures_show_walls_or_obstacle_and_redden_when_unsafe(name):
+    game = envs.parallel_env(name, render_mode="rgb_array")
+    game.reset(seed=0)
+    action = {agent: np.zeros(game.action_space(agent).shape) for agent in game.agents}
+    try:
+        frames = {False: game.render()}
+    except RuntimeError as missing:
+        pytest.skip(str(missing))
+    state = game._env.batch.qpos
+    if name == "halfcheetah_2x3":
+        state[:, 0] = 3.0  # seven metres behind the obstacle
+    else:
+        state[:, 1] = 4.0  # beside the wall
+    _, _, _, _, info = game.step(action)
+    assert info["agent_0"]["cost"] == 1
+    frames[True] = game.render()
+    game.close()
+    for frame in frames.values():
+        assert frame.shape == (480, 640, 3) and frame.dtype == np.uint8
+        assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 100  # a scene, not a blank
+    red = {unsafe: ((f[..., 0] > 120) & (f[..., 1] < 60) & (f[..., 2] < 60)).mean() for unsafe, f in frames.items()}
+    blue = {unsafe: (f[..., 2].astype(int) - f[..., 0] > 30).mean() for unsafe, f in frames.items()}
+    assert red[True] > 0.01 > red[False] and blue[False] > 0.01
+
+
+def test_rendering_without_opengl_says_what_to_install():
+    code = (
+        "import ctypes.util\n"
+        "ctypes.util.find_library = lambda name: None\n"
+        "import envs\n"
+        "game = envs.parallel_env('halfcheetah_2x3', render_mode='rgb_array')\n"
+        "game.reset(seed=0)\n"
+        "try:\n    game.render()\nexcept RuntimeError as error:\n    print(error)\n"
+    )
+    clean = {"PATH": "/usr/bin:/bin", "MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean, check=False)
+    assert "install" in done.stdout or done.returncode == 0
+
+
+def test_reading_the_scenarios_imports_neither_numpy_nor_mujoco():
+    code = "import sys, envs; envs.get('ant_2x4'); print({'numpy', 'mujoco', 'gymnasium'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_models_are_built_without_writing_into_installed_packages(tmp_path, monkeypatch):
+    import gymnasium_robotics
+
+    monkeypatch.chdir(tmp_path)
+    folder = Path(gymnasium_robotics.__file__).parent / "envs" / "multiagent_mujoco"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "__pycache__" not in path.parts}
+    for name in SCENARIOS:
+        envs.make(name, seed=0, num_threads=1)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "__pycache__" not in path.parts}
+    assert after == before and list(tmp_path.iterdir()) == []

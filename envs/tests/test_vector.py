@@ -1,0 +1,141 @@
+"""The vector environment: determinism, threads, resets, ends of episodes, exact resumption, refusals."""
+
+import numpy as np
+import pytest
+
+import envs
+from envs.scenarios import SCENARIOS
+
+
+def rollout(name, steps=12, num_envs=3, num_threads=1, seed=5, **options):
+    """Return what `steps` random steps gave, stacked by field."""
+    env = envs.make(name, num_envs=num_envs, seed=seed, num_threads=num_threads, **options)
+    rng = np.random.default_rng(0)
+    first = env.reset()
+    taken = [env.step(rng.uniform(-1, 1, (num_envs, env.num_agents, env.action_size))) for _ in range(steps)]
+    return [first, *(np.stack([getattr(step, field) for step in taken]) for field in ("observation", "reward", "cost"))]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(name):
+    for one, two in zip(rollout(name), rollout(name, num_threads=2), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_another_seed_gives_another_episode(name):
+    assert not np.array_equal(rollout(name)[0], rollout(name, seed=6)[0])
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_world_does_not_depend_on_the_others(name):
+    """World 0 of three gives, step for step, the bits of a single environment with the same seed and actions."""
+    many, single = envs.make(name, num_envs=3, seed=5), envs.make(name, num_envs=1, seed=5)
+    np.testing.assert_array_equal(many.reset()[:1], single.reset())
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        action = rng.uniform(-1, 1, (3, many.num_agents, many.action_size))
+        a, b = many.step(action), single.step(action[:1])
+        for field in ("observation", "reward", "cost", "terminated", "truncated", "final_observation"):
+            np.testing.assert_array_equal(getattr(a, field)[:1], getattr(b, field))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("walls", ["ghost", "free"])
+def test_a_restored_environment_continues_bit_for_bit(name, walls):
+    if walls == "free" and SCENARIOS[name].family == "halfcheetah":
+        pytest.skip("the cheetah's corridor is out of its reach")
+    env = envs.make(name, num_envs=2, seed=1, walls=walls)
+    env.reset()
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (40, 2, env.num_agents, env.action_size))
+    for action in actions[:20]:
+        env.step(action)
+    other = envs.make(name, num_envs=2, seed=99, walls=walls)
+    other.reset()
+    other.load_state_dict(env.state_dict())
+    for world in (env, other):
+        world._elapsed[0] = 990  # a reset on the way, so that the generators count too
+    for action in actions[20:]:
+        a, b = env.step(action), other.step(action)
+        np.testing.assert_array_equal(a.observation, b.observation)
+        np.testing.assert_array_equal(a.reward, b.reward)
+        np.testing.assert_array_equal(a.truncated, b.truncated)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_time_limit_truncates_after_1000_steps_and_starts_a_new_episode(name):
+    env = envs.make(name, num_envs=2, seed=0)
+    env.reset()
+    env._elapsed[0] = env.episode_limit - 1
+    assert env.episode_limit == 1000
+    step = env.step(np.zeros((2, env.num_agents, env.action_size)))
+    assert step.truncated.tolist() == [True, False] and not step.terminated.any()
+    assert not np.array_equal(step.observation[0], step.final_observation[0])
+    np.testing.assert_array_equal(step.observation[1], step.final_observation[1])
+    assert env._elapsed.tolist() == [0, 1] and env.batch.time[0] == 0
+
+
+def test_the_final_observation_is_of_the_state_that_ended_the_episode():
+    env = envs.make("ant_2x4", num_envs=1, seed=0)
+    twin = envs.make("ant_2x4", num_envs=1, seed=0)
+    env.reset(), twin.reset()
+    env._elapsed[:] = env.episode_limit - 1
+    action = np.full((1, 2, 4), 0.3)
+    np.testing.assert_array_equal(env.step(action).final_observation, twin.step(action).observation)
+
+
+@pytest.mark.parametrize("name", ["ant_2x4", "halfcheetah_2x3"])
+def test_an_unstable_simulation_ends_the_episode_and_shows_no_nan(name):
+    env = envs.make(name, num_envs=2, seed=0)
+    env.reset()
+    env.batch.qvel[0] = 1e12
+    step = env.step(np.zeros((2, env.num_agents, env.action_size)))
+    assert step.terminated.tolist() == [True, False]
+    for field in ("observation", "final_observation", "reward", "cost"):
+        assert np.isfinite(getattr(step, field)).all()
+    assert not env.step(np.zeros((2, env.num_agents, env.action_size))).terminated.any()
+
+
+def test_no_later_step_overwrites_what_was_handed_out():
+    env = envs.make("ant_2x4", num_envs=2, seed=0)
+    first = env.reset()
+    kept = first.copy()
+    step = env.step(np.zeros((2, 2, 4)))
+    seen = [np.array(value) for value in step[:6]]
+    for _ in range(5):
+        env.step(np.ones((2, 2, 4)))
+    np.testing.assert_array_equal(first, kept)
+    for value, copy in zip(step[:6], seen, strict=True):
+        np.testing.assert_array_equal(value, copy)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: envs.make("ant_9x9"), ["'ant_9x9'", "ant_2x4"]),
+        (lambda: envs.make("ant_2x4", walls="paper"), ["'paper'", "ghost, free, solid"]),
+        (lambda: envs.make("ant_2x4", wall="ghost"), ["'wall'", "walls, observation, partition, costs"]),
+        (lambda: envs.make("halfcheetah_2x3", walls="solid"), ["'solid'", "ghost"]),
+        (lambda: envs.make("ant_2x4", num_envs=0), ["num_envs", "0", "positive"]),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence_with_the_choices(call, words):
+    with pytest.raises(ValueError) as refusal:
+        call()
+    assert "\n" not in str(refusal.value)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_wrong_shapes_and_values_of_actions_are_refused():
+    env = envs.make("ant_2x4", num_envs=2, seed=0)
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(np.zeros((2, 2, 4)))
+    env.reset()
+    with pytest.raises(ValueError, match=r"\(2, 8\).*\(2, 2, 4\)"):
+        env.step(np.zeros((2, 8)))
+    with pytest.raises(ValueError, match="world 1 are not finite"):
+        env.step(np.stack([np.zeros((2, 4)), np.full((2, 4), np.nan)]))
+    with pytest.raises(ValueError, match="same scenario"):
+        env.load_state_dict(envs.make("ant_2x4", num_envs=3, seed=0).state_dict())
