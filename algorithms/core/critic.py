@@ -18,10 +18,11 @@ class Normaliser:
     def __init__(self, signals: int, beta: float, shared: bool) -> None:
         """Track K = `signals`; with `shared` (quirk Q7) one mean and variance is fed by all of them."""
         self.beta, self.shared = beta, shared
-        self.state = torch.zeros(3, signals)  # running mean, mean square, debiasing weight
+        self.state = torch.zeros(3, signals, dtype=torch.float64)  # running mean, mean square, debiasing weight
 
     def update(self, target: Tensor) -> None:
         """Take in a batch of returns (B, K)."""
+        target = target.double()  # the variance is a small difference of large numbers
         batch = torch.stack([target.mean(0), target.square().mean(0), torch.ones_like(target[0])])
         for signal in batch.unbind(1) if self.shared else [batch]:
             self.state.lerp_(signal[:, None] if self.shared else signal, 1 - self.beta)
@@ -29,8 +30,9 @@ class Normaliser:
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return mean (K,) and standard deviation (K,); variance is floored at 0.01."""
         mean, square, weight = self.state
-        mean, square = mean / weight.clamp(min=1e-5), square / weight.clamp(min=1e-5)
-        return mean, (square - mean.square()).clamp(min=1e-2).sqrt()
+        weight = weight.clamp(min=1e-300)  # before the first update all three are zero
+        mean, square = mean / weight, square / weight
+        return mean.float(), (square - mean.square()).clamp(min=1e-2).sqrt().float()
 
 
 class Critics:

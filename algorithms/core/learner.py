@@ -167,14 +167,14 @@ class Learner:
         """
         if len(rollout.episodes):
             self.episode_cost = rollout.episodes[:, 2:].mean(0)
-        elif self.episode_cost is None:
+        if self.config.legacy_stale_cost:
+            used = self.stale_cost
+            if self.iteration % STALE_INTERVAL == 0 and self.episode_cost is not None:
+                self.stale_cost = self.episode_cost
+            return used
+        if self.episode_cost is None:
             return rollout.cost.mean((0, 1)) * self.config.rollout_length
-        if not self.config.legacy_stale_cost:
-            return self.episode_cost
-        used = self.stale_cost
-        if self.iteration % STALE_INTERVAL == 0:
-            self.stale_cost = self.episode_cost
-        return used
+        return self.episode_cost
 
     def state_dict(self) -> dict:
         """Return everything the next update depends on."""

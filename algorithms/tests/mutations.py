@@ -1,0 +1,358 @@
+"""Break the algorithms on purpose, one line at a time, and see whether the tests notice.
+
+    python -m algorithms.tests.mutations
+
+Each row of MUTATIONS names a file, a text in it and what replaces it; the tree is copied to a temporary folder, changed
+there, and the tests named run until one fails. Prints a Markdown table, after some minutes; exits with status 1 if a
+mutation survives.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 2
+
+
+class Mutation(NamedTuple):
+    """One deliberate error."""
+
+    name: str
+    file: str  # below algorithms/
+    old: str
+    new: str
+    tests: str  # files below algorithms/tests/, without test_ and .py
+
+
+MUTATIONS = [
+    # networks, distributions, optimiser
+    Mutation(
+        "KL direction reversed",
+        "core/networks.py",
+        "        variance = other.std.square()\n        ratio = self.std.square() / variance",
+        "        variance = self.std.square()\n        ratio = other.std.square() / variance",
+        "networks",
+    ),
+    Mutation("KL without its log term", "core/networks.py", "(ratio - 1 - ratio.log())", "(ratio - 1)", "networks"),
+    Mutation(
+        "log-probability not summed",
+        "core/networks.py",
+        "        if not summed:",
+        "        if True:",
+        "networks mafocops",
+    ),
+    Mutation(
+        "log-probability without 2 pi", "core/networks.py", "+ 0.5 * math.log(2 * math.pi)\n", "+ 0.0\n", "networks"
+    ),
+    Mutation(
+        "Fisher without the std part", "core/networks.py", "torch.mul(2 * slope", "torch.mul(0 * slope", "networks"
+    ),
+    Mutation("Fisher not averaged over rows", "core/networks.py", " * policy.mean.shape[0])", ")", "networks"),
+    Mutation(
+        "KL gradient without the std part",
+        "core/networks.py",
+        "            d_log_std += (policy.std.square() / variance - 1) * d_kl.sum()\n",
+        "",
+        "networks",
+    ),
+    Mutation("gradient of ReLU everywhere", "core/networks.py", "(dh, a, 0.0)", "(dh, a, -1.0)", "networks"),
+    Mutation("JVP without the normalisation's shift", "core/networks.py", ".sub_(shift)", "", "networks"),
+    Mutation("only the last chunk's gradient", "core/networks.py", "g[k].addmm_(", "g[k].zero_().addmm_(", "networks"),
+    Mutation("std scale 1", "core/networks.py", "STD_SCALE = 0.5", "STD_SCALE = 1.0", "networks"),
+    Mutation("Adam without bias correction", "core/networks.py", "/ (1 - 0.9**self.t)", "", "networks"),
+    Mutation("gradients not clipped", "core/networks.py", "max=1.0))", "max=1.0).clamp(min=1.0))", "networks happo"),
+    Mutation(
+        "minibatch tail dropped",
+        "core/networks.py",
+        "    return iter(torch.randperm(rows, generator=generator).to(device).split(size))",
+        "    return iter(torch.randperm(rows, generator=generator)[: max(size, rows // size * size)].split(size))",
+        "networks",
+    ),
+    # critics
+    Mutation("normaliser not debiased", "core/critic.py", "mean / weight.clamp(min=1e-5)", "mean", "networks"),
+    Mutation(
+        "one normaliser for all", "core/critic.py", "if self.shared else [batch]:", "if True else [batch]:", "networks"
+    ),
+    Mutation("value not clipped", "core/critic.py", "    return -slope * unclipped", "    return -slope", "networks"),
+    Mutation("clip by rounding error", "core/critic.py", "unclipped = inside | (", "unclipped = (", "networks"),
+    Mutation("Huber quirk always on", "core/critic.py", "if config.legacy_one_sided_huber:", "if True:", "networks"),
+    # collection
+    Mutation("bootstrap after a termination", "core/rollout.py", " * ~terminated[..., None]", "", "rollout"),
+    Mutation(
+        "trace not cut",
+        "core/rollout.py",
+        "(gamma * gae_lambda * ~ended)",
+        "(gamma * gae_lambda + 0 * ended)",
+        "rollout",
+    ),
+    Mutation(
+        "cut trace also at nothing", "core/rollout.py", "gae_lambda * ~ended", "gae_lambda * ~terminated", "rollout"
+    ),
+    Mutation("episodes forget the rollout before", "core/rollout.py", "total = running + ", "total = ", "rollout"),
+    Mutation("noise shared by agents", "core/rollout.py", "noise[t], out", "noise[t][:1], out", "rollout run"),
+    Mutation(
+        "means without the folded shift",
+        "core/rollout.py",
+        "torch.baddbmm(bias[:, None], shift",
+        "torch.baddbmm(bias[:, None], 0 * shift",
+        "networks",
+    ),
+    # the iteration
+    Mutation(
+        "factor applied to costs",
+        "core/learner.py",
+        "                advantage[:, 1:].r",
+        "                (factor[:, None] * advantage[:, 1:]).r",
+        "happo",
+    ),
+    Mutation(
+        "factor not accumulated", "core/learner.py", "factor = factor * torch.exp(", "factor = torch.exp(", "happo"
+    ),
+    Mutation(
+        "factor inverted",
+        "core/learner.py",
+        "torch.exp(new.log_prob(acted, summed) - batch.log_prob)",
+        "torch.exp(batch.log_prob - new.log_prob(acted, summed))",
+        "happo",
+    ),
+    Mutation(
+        "advantage without the factor",
+        "core/learner.py",
+        "(factor * (advantage[:, 0]",
+        "(1.0 * (advantage[:, 0]",
+        "happo",
+    ),
+    Mutation(
+        "agents always in the same order",
+        "core/learner.py",
+        "self.order.permutation(len(groups)) if",
+        "range(len(groups)) if",
+        "happo",
+    ),
+    Mutation(
+        "time limits as terminations", "core/learner.py", "if self.config.legacy_time_limit:", "if True:", "learner"
+    ),
+    Mutation(
+        "next rollout's state for a final one",
+        "core/learner.py",
+        "            following[ended] = ",
+        "            _ = ",
+        "learner",
+    ),
+    Mutation(
+        "bound ignored",
+        "core/learner.py",
+        "self._episode_cost(rollout) - self.bound",
+        "self._episode_cost(rollout)",
+        "learner",
+    ),
+    Mutation(
+        "cost scale of the reward",
+        "core/learner.py",
+        "advantage = (advantage - advantage.mean(0)) / (scale",
+        "advantage = (advantage - advantage.mean(0)) / (scale[:1]",
+        "learner",
+    ),
+    Mutation(
+        "stale J_C by default", "core/learner.py", "if not self.config.legacy_stale_cost:", "if False:", "learner"
+    ),
+    Mutation("reported KL is old from new", "core/learner.py", "new.kl(old)", "old.kl(new)", "learner"),
+    # MAFOCOPS
+    Mutation("nu's step reversed", "mafocops.py", "nu + self.config.nu_lr", "nu - self.config.nu_lr", "mafocops"),
+    Mutation("nu not projected from below", "mafocops.py", ".clamp(0, self", ".clamp(-100, self", "mafocops"),
+    Mutation("nu without ceiling", "mafocops.py", ".clamp(0, self.config.nu_max)", ".clamp(min=0)", "mafocops"),
+    Mutation("gate inverted", "mafocops.py", "(kl <= self", "(kl > self", "mafocops"),
+    Mutation(
+        "cost sign reversed", "mafocops.py", "mini.advantage - mini.cost", "mini.advantage + mini.cost", "mafocops"
+    ),
+    Mutation(
+        "lambda multiplies", "mafocops.py", "advantage / self.config.lam", "advantage * self.config.lam", "mafocops"
+    ),
+    Mutation(
+        "lambda divides the KL too",
+        "mafocops.py",
+        "self.config.lam, weight",
+        "self.config.lam, weight / self.config.lam",
+        "mafocops",
+    ),
+    Mutation(
+        "early stop as printed",
+        "mafocops.py",
+        ".mean() > config.kl_threshold",
+        ".mean() <= config.kl_threshold",
+        "mafocops",
+    ),
+    Mutation("nu of the first agent for all", "mafocops.py", 'self.state["nu"][i]', 'self.state["nu"][0]', "mafocops"),
+    Mutation(
+        "nu moves once per epoch",
+        "mafocops.py",
+        'if config.nu_update == "minibatch":',
+        'if config.nu_update == "minibatch" and len(rows) < config.minibatch_size:',
+        "mafocops",
+    ),
+    # MACPO
+    Mutation(
+        "multipliers swapped",
+        "core/trust_region.py",
+        "return Solution(case, lam, nu)",
+        "return Solution(case, float(nu.sum() + 1e-9), nu * 0 + lam)",
+        "macpo",
+    ),
+    Mutation(
+        "dual's sign of c",
+        "core/trust_region.py",
+        "lam * solved[:, 1] - solved[:, 0]",
+        "-lam * solved[:, 1] - solved[:, 0]",
+        "macpo",
+    ),
+    Mutation(
+        "other constraints not checked",
+        "core/trust_region.py",
+        "(nu >= 0).all() and (slack",
+        "(nu >= 0).all() or (slack",
+        "macpo",
+    ),
+    Mutation(
+        "recovery goes up the cost", "core/trust_region.py", "violated * (np.sqrt(", "-violated * (np.sqrt(", "macpo"
+    ),
+    Mutation(
+        "recovery follows the reward",
+        "macpo.py",
+        "[[solution.case != RECOVERY], solution.nu]",
+        "[[True], solution.nu]",
+        "macpo",
+    ),
+    Mutation("recovery lowers all costs", "core/trust_region.py", "(c > 0).astype(float)", "np.ones(len(c))", "macpo"),
+    Mutation(
+        "conjugate gradients without direction update",
+        "core/trust_region.py",
+        "direction = residual + squared / previous * direction",
+        "direction = residual.clone()",
+        "macpo",
+    ),
+    Mutation(
+        "line search without the KL", "macpo.py", "if kl <= config.kl_threshold and improved", "if improved", "macpo"
+    ),
+    Mutation(
+        "line search without the cost",
+        "macpo.py",
+        "improved and bool((change[1:] <= slack).all())",
+        "improved",
+        "macpo",
+    ),
+    Mutation(
+        "line search without the reward", "macpo.py", "bool(change[0] < 0) or solution", "True or solution", "macpo"
+    ),
+    Mutation("refused step kept", "macpo.py", "        actor.theta.copy_(start)\n", "", "macpo"),
+    Mutation("step added", "macpo.py", "alpha=-config.fraction_coef", "alpha=config.fraction_coef", "macpo"),
+    Mutation("damping left out", "macpo.py", "alpha=config.damping", "alpha=0.0", "macpo legacy"),
+    Mutation(
+        "constraint per episode", "macpo.py", "batch.violation / batch.episode_length", "batch.violation", "macpo"
+    ),
+    Mutation("M on costs", "macpo.py", "if config.legacy_factor_on_cost else", "if True else", "legacy"),
+    # clipping, MAPPO-L
+    Mutation(
+        "clip sides swapped",
+        "core/clip.py",
+        "ratio <= 1 + clip, ratio >= 1 - clip",
+        "ratio >= 1 - clip, ratio <= 1 + clip",
+        "happo",
+    ),
+    Mutation("no clip", "core/clip.py", "return ratio * advantage * limit", "return ratio * advantage", "happo"),
+    Mutation("entropy lowered", "core/clip.py", "d_entropy=-bonus", "d_entropy=bonus", "happo"),
+    Mutation(
+        "entropy summed", "core/clip.py", "config.entropy_coef / actor.action_size", "config.entropy_coef", "happo"
+    ),
+    Mutation("MAPPO-L rewards costs", "mappo_l.py", "mini.advantage - (penalty", "mini.advantage + (penalty", "happo"),
+    Mutation("multiplier falls with the cost", "mappo_l.py", "(lam + self.config", "(lam - self.config", "happo"),
+    Mutation(
+        "multiplier without the surrogate",
+        "mappo_l.py",
+        "(1 - self.config.gamma) + surrogate",
+        "(1 - self.config.gamma)",
+        "happo",
+    ),
+    Mutation("multiplier may be negative", "mappo_l.py", ".clamp(min=0)", "", "happo"),
+    # settings and run folders
+    Mutation(
+        "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
+    ),
+    Mutation("ranges not checked", "core/config.py", "math.isnan(number) or number < 0", "False", "settings"),
+    Mutation("other settings resumed", "core/run.py", "            if changed:", "            if False:", "run"),
+    Mutation(
+        "rows beyond the checkpoint kept",
+        "core/run.py",
+        "                if self.rows:",
+        "                if False:",
+        "run",
+    ),
+    Mutation(
+        "shuffles not restored",
+        "core/learner.py",
+        '        self.generator.set_state(state["generator"])\n',
+        "",
+        "learner",
+    ),
+    Mutation(
+        "unfinished episodes not restored",
+        "core/rollout.py",
+        'state["observation"], state["running"]',
+        'state["observation"], self._running',
+        "rollout",
+    ),
+    Mutation(
+        "foreign metrics overwritten", "core/run.py", 'if (self.folder / "metrics.csv").exists():', "if False:", "run"
+    ),
+    # the original's errors, where they are asked for
+    Mutation("misprint mended", "macpo.py", "torch.log(old.std / new.std)", "torch.log(new.std / old.std)", "legacy"),
+    Mutation("step not capped", "macpo.py", "config.max_step_norm / (", "math.inf / (", "legacy"),
+    Mutation(
+        "M on costs asked for in vain", "mappo_l.py", "if config.legacy_factor_on_cost else", "if False else", "legacy"
+    ),
+]
+BASELINE = Mutation("nothing", "macpo.py", "", "", "networks mafocops macpo happo rollout learner settings run legacy")
+
+
+def first_failure(mutation: Mutation) -> str | None:
+    """Return the test that notices `mutation`, or None."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        for name in ("algorithms", "envs"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", root)
+        path = root / "algorithms" / mutation.file
+        text = path.read_text()
+        if mutation.old not in text:
+            raise SystemExit(f"{mutation.name}: {mutation.file} no longer holds {mutation.old!r}")
+        path.write_text(text.replace(mutation.old, mutation.new))
+        files = [f"algorithms/tests/test_{name}.py" for name in mutation.tests.split()]
+        options = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *files], cwd=root, capture_output=True, text=True, check=False
+        )
+    if done.returncode == 0:
+        return None
+    found = re.search(r"^(?:FAILED|ERROR) (?:algorithms/tests/)?(\S+)", done.stdout, re.MULTILINE)
+    return found.group(1) if found else "the import of the tests"
+
+
+def main() -> None:
+    """Try all mutations and print the table."""
+    if failure := first_failure(BASELINE):
+        sys.exit(f"{failure} fails without any mutation")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        caught = list(pool.map(first_failure, MUTATIONS))
+    print("| mutation | caught by |\n|---|---|")
+    for mutation, test in zip(MUTATIONS, caught, strict=True):
+        print(f"| {mutation.name} (`{mutation.file}`) | {f'`{test}`' if test else '**survived**'} |")
+    sys.exit(1 if None in caught else 0)
+
+
+if __name__ == "__main__":
+    main()

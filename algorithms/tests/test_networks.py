@@ -1,0 +1,328 @@
+"""Networks, distributions, optimiser and critics against autograd, torch.distributions and torch.optim."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.distributions import Independent, Normal, kl_divergence
+
+from algorithms.core.config import Config
+from algorithms.core.critic import Critics, Normaliser, value_loss_slope
+from algorithms.core.networks import CHUNK, MLP, Actor, Adam, Gaussian, minibatches
+from algorithms.core.rollout import Ensemble
+
+from .reference import CPU, make_actor, plain_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
+DTYPES = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=["float64", "float32"])
+HIDDEN = pytest.mark.parametrize("hidden", [(6,), (7, 6), (5, 6, 4)], ids=str)
+
+
+def observations(dtype, rows=17, size=5, seed=1):
+    return torch.randn(rows, size, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def close(found, wanted, dtype):
+    tolerance = TOLERANCE[dtype]
+    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance * max(1.0, float(wanted.abs().max())))
+
+
+@DTYPES
+@HIDDEN
+def test_forward_equals_torch_modules_with_the_same_parameters(dtype, hidden):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
+    close(actor.forward(seen), plain_of(actor).output(actor.theta, seen).detach(), dtype)
+
+
+@DTYPES
+@HIDDEN
+def test_backward_equals_autograd(dtype, hidden):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
+    dy = observations(dtype, size=3, seed=2)
+    actor.forward(seen)
+    found = actor.backward(dy)
+    theta = actor.theta.clone().requires_grad_()
+    (plain_of(actor).output(theta, seen) * dy).sum().backward()
+    close(found, theta.grad, dtype)
+
+
+@DTYPES
+@HIDDEN
+def test_jvp_equals_forward_mode_differentiation(dtype, hidden):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
+    direction = torch.randn(actor.theta.shape, generator=torch.Generator().manual_seed(4), dtype=dtype)
+    actor.forward(seen)
+    _, wanted = torch.func.jvp(lambda theta: plain_of(actor).output(theta, seen), (actor.theta,), (direction,))
+    close(actor.jvp(direction), wanted.detach(), dtype)
+
+
+def test_evaluating_keeps_the_tape():
+    actor, ones = make_actor(), torch.ones(17, 3, dtype=torch.float64)
+    actor.forward(observations(torch.float64))
+    before = actor.backward(ones).clone()
+    actor.policy_of_all(observations(torch.float64, rows=40, seed=7))
+    assert torch.equal(actor.backward(ones), before)
+
+
+def test_derivatives_over_more_rows_than_a_chunk_equal_autograd():
+    actor, rows = make_actor(), 2 * CHUNK + 3
+    seen, dy = observations(torch.float64, rows), observations(torch.float64, rows, 3, seed=2)
+    plain, theta = plain_of(actor), actor.theta.clone().requires_grad_()
+    direction = torch.randn(actor.theta.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    (plain.output(theta, seen) * dy).sum().backward()
+    output, change = torch.func.jvp(lambda x: plain.output(x, seen), (actor.theta,), (direction,))
+    close(actor.forward(seen), output.detach(), torch.float64)
+    close(actor.backward(dy), theta.grad, torch.float64)
+    close(actor.jvp(direction), change.detach(), torch.float64)
+    policy = actor.policy(seen)
+    product = actor.fisher_vector_product(policy, direction).clone()
+    thirds = seen.split(CHUNK)  # F is a mean over rows
+    parts = [len(rows) * actor.fisher_vector_product(actor.policy(rows), direction) for rows in thirds]
+    close(product, sum(parts) / len(seen), torch.float64)
+
+
+PARTS = {"log_prob": (1.0, 0.0, 0.0), "kl": (0.0, 1.0, 0.0), "entropy": (0.0, 0.0, 1.0), "all": (0.7, 1.3, -0.2)}
+
+
+@DTYPES
+@pytest.mark.parametrize("part", PARTS)
+def test_policy_gradient_equals_autograd(part, dtype):
+    on_log_prob, on_kl, on_entropy = PARTS[part]
+    actor, seen = make_actor(dtype=dtype), observations(dtype)
+    previous = make_actor(seed=9, dtype=dtype).policy_of_all(seen)
+    action, weights = observations(dtype, size=3, seed=2), observations(dtype, size=2, seed=3)
+    slope, kl_slope = on_log_prob * weights[:, 0], on_kl * weights[:, 1]
+    found = actor.gradient(actor.policy(seen), action, slope, previous, kl_slope, on_entropy)
+
+    theta = actor.theta.clone().requires_grad_()
+    new = plain_of(actor).policy(theta, seen)
+    kl = kl_divergence(new, Independent(Normal(previous.mean, previous.std), 1))
+    entropy = new.entropy()[0]  # the same at all observations; a sum over dimensions
+    ((slope * new.log_prob(action)).sum() + (kl_slope * kl).sum() + on_entropy * entropy).backward()
+    close(found, theta.grad, dtype)
+
+
+def explicit_fisher(actor: Actor, seen: torch.Tensor) -> torch.Tensor:
+    """J^T M J with J the Jacobian of (means, log std) and M their Fisher information, averaged over observations."""
+
+    plain = plain_of(actor)
+
+    def moments(theta):
+        policy = plain.policy(theta, seen).base_dist
+        return policy.loc, policy.scale[0].log()
+
+    of_mean, of_log_std = torch.func.jacrev(moments)(actor.theta)  # (B, A, P), (A, P)
+    inverse_variance = actor.std() ** -2
+    return torch.einsum("bap,a,baq->pq", of_mean, inverse_variance, of_mean) / len(seen) + 2 * of_log_std.T @ of_log_std
+
+
+@DTYPES
+def test_fisher_vector_product_equals_the_explicit_matrix(dtype):
+    actor, seen = make_actor(hidden=(4, 3), dtype=dtype), observations(dtype)
+    policy, fisher = actor.policy(seen), explicit_fisher(actor, seen).detach()
+    products = [actor.fisher_vector_product(policy, row).clone() for row in torch.eye(len(fisher), dtype=dtype)]
+    close(torch.stack(products), fisher, dtype)
+
+
+def test_fisher_matrix_is_symmetric_positive_semidefinite_and_the_hessian_of_kl_old_new():
+    actor, seen = make_actor(hidden=(4, 3)), observations(torch.float64)
+    policy, theta = actor.policy(seen), actor.theta.clone()
+    old, plain = Independent(Normal(policy.mean, policy.std), 1), plain_of(actor)
+
+    def divergence(new_theta):
+        return kl_divergence(old, plain.policy(new_theta, seen)).mean()
+
+    identity = torch.eye(len(theta), dtype=torch.float64)
+    fisher = torch.stack([actor.fisher_vector_product(policy, row).clone() for row in identity])
+    assert torch.allclose(torch.func.grad(divergence)(theta), torch.zeros_like(theta), atol=1e-12)
+    torch.testing.assert_close(fisher, torch.func.hessian(divergence)(theta), rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(fisher, fisher.T, rtol=1e-10, atol=1e-10)
+    assert torch.linalg.eigvalsh(fisher)[0] > -1e-10
+
+
+@DTYPES
+@pytest.mark.parametrize("max_norm", [0.5, 1e6])
+def test_adam_equals_torch_adam_with_clipped_gradients(dtype, max_norm):
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(30, generator=generator, dtype=dtype)
+    wanted = torch.nn.Parameter(theta.clone())
+    ours, theirs = Adam(theta, 1e-2, max_norm), torch.optim.Adam([wanted], lr=1e-2, eps=1e-5)
+    for _ in range(20):
+        gradient = torch.randn(30, generator=generator, dtype=dtype)
+        wanted.grad = gradient.clone()
+        torch.nn.utils.clip_grad_norm_([wanted], max_norm)
+        theirs.step()
+        ours.step(theta, gradient)
+    close(theta, wanted.detach(), dtype)
+
+
+centre, spread = st.floats(-3, 3), st.floats(0.05, 2)
+moments = st.lists(st.tuples(centre, centre, spread, spread, centre), min_size=1, max_size=4)
+
+
+@given(moments)
+def test_log_prob_and_kl_in_both_directions_equal_torch_distributions(rows):
+    first, second, std, other, action = torch.tensor(rows, dtype=torch.float64).T
+    ours = Gaussian(first[None], std), Gaussian(second[None], other)
+    theirs = Independent(Normal(first[None], std), 1), Independent(Normal(second[None], other), 1)
+    torch.testing.assert_close(ours[0].log_prob(action[None]), theirs[0].log_prob(action[None]), rtol=1e-10, atol=1e-10)
+    for i, j in ((0, 1), (1, 0)):
+        found = ours[i].kl(ours[j])
+        torch.testing.assert_close(found, kl_divergence(theirs[i], theirs[j]), rtol=1e-10, atol=1e-10)
+        assert found >= -1e-12
+    assert ours[0].kl(ours[0]).abs() < 1e-12
+
+
+@given(moments)
+def test_kl_is_positive_unless_the_policies_are_equal(rows):
+    first, second, std, other, _ = torch.tensor(rows, dtype=torch.float64).T
+    different = float((first - second).abs().max() + (std - other).abs().max())
+    if different > 1e-3:
+        assert Gaussian(first[None], std).kl(Gaussian(second[None], other)) > 0
+
+
+def test_the_policy_starts_with_std_0_36553_and_a_mean_near_zero():
+    actor = Actor(40, 4, (64, 64), torch.Generator().manual_seed(0), 9e-5, 10.0)
+    torch.testing.assert_close(actor.std(), torch.full((4,), 0.36553), rtol=0, atol=5e-6)
+    assert actor.policy_of_all(torch.randn(100, 40)).mean.abs().max() < 0.1
+    assert math.isclose(float(actor.std()[0]), 0.5 / (1 + math.exp(-1)), rel_tol=1e-6)
+
+
+@given(st.floats(-50, 15))
+def test_std_stays_below_one_half(parameter):
+    actor = Actor(4, 2, (4,), torch.Generator(), 9e-5, 10.0)
+    actor.parameters[-1].fill_(parameter)
+    assert actor.std().min() > 0 and actor.std().max() < 0.5
+
+
+def test_initial_weights_are_orthogonal_with_the_documented_gains():
+    network = MLP((10, 8, 6, 3), 0.01, torch.Generator().manual_seed(0), extra=2)
+    linear = [view for view in network.parameters if view.dim() == 2]
+    for weight, gain in zip(linear, (math.sqrt(2), math.sqrt(2), 0.01), strict=True):
+        gram = weight.T @ weight if weight.shape[0] > weight.shape[1] else weight @ weight.T
+        torch.testing.assert_close(gram, gain**2 * torch.eye(len(gram)), rtol=1e-5, atol=1e-5 * gain**2)
+    flat = [float(view.mean()) for view in network.parameters if view.dim() == 1]
+    assert flat == [1, 0, 0, 1, 0, 0, 1, 0, 0, 0]  # LayerNorm; Linear's bias, LayerNorm, twice; bias, extra
+
+
+def test_the_ensemble_acts_as_each_actor_by_itself():
+    actors = [make_actor(seed=seed, dtype=torch.float32) for seed in range(3)]
+    seen = torch.randn(3, 11, 5, generator=torch.Generator().manual_seed(0))
+    ensemble = Ensemble(actors)
+    for i, actor in enumerate(actors):
+        torch.testing.assert_close(ensemble.mean(seen)[i], actor.forward(seen[i]), rtol=1e-5, atol=1e-5)
+        assert torch.equal(ensemble.std[i, 0], actor.std())
+
+
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5))
+def test_minibatches_partition_the_rows_and_keep_the_tail(rows, size, seed):
+    parts = list(minibatches(rows, size, torch.Generator().manual_seed(seed), CPU))
+    assert sorted(torch.cat(parts).tolist()) == list(range(rows))
+    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+
+
+def huber(error: torch.Tensor, delta: float, one_sided: bool) -> torch.Tensor:
+    """The loss of the original code; one-sided, its linear branch asks for error > delta."""
+    linear = error > delta if one_sided else error.abs() > delta
+    return (error.abs() <= delta) * error**2 / 2 + delta * (error.abs() - delta / 2) * linear
+
+
+@pytest.mark.parametrize("one_sided", [False, True], ids=["symmetric", "one-sided"])
+@pytest.mark.parametrize("delta", [0.3, 10.0])
+def test_value_loss_slope_equals_autograd_of_the_clipped_huber_loss(delta, one_sided):
+    generator = torch.Generator().manual_seed(0)
+    value, target, old = (torch.randn(3000, generator=generator, dtype=torch.float64) for _ in range(3))
+    config = Config(huber_delta=delta, legacy_one_sided_huber=one_sided)
+    free = value.clone().requires_grad_()
+    clipped = old + (free - old).clamp(-config.value_clip, config.value_clip)
+    loss = torch.maximum(huber(target - free, delta, one_sided), huber(target - clipped, delta, one_sided))
+    loss.sum().backward()
+    torch.testing.assert_close(value_loss_slope(value, target, old, config), free.grad, rtol=1e-12, atol=1e-12)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
+def test_one_normaliser_update_gives_the_moments_of_the_batch(values):
+    normaliser = Normaliser(1, 0.99999, shared=False)
+    target = torch.tensor(values, dtype=torch.float32)[:, None]
+    normaliser.update(target)
+    mean, std = normaliser.moments()
+    square = float(target.double().square().mean())
+    assert float(mean[0]) == pytest.approx(float(target.double().mean()), rel=1e-3, abs=1e-4 * (1 + square**0.5))
+    variance = max(1e-2, float(target.double().var(unbiased=False)))
+    assert float(std[0]) ** 2 == pytest.approx(variance, rel=1e-3, abs=1e-5 * (1 + square))
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.99999, 0.9999999])
+def test_the_normaliser_is_exact_for_a_long_memory_and_a_small_spread(beta):
+    normaliser = Normaliser(1, beta, shared=False)
+    target = 1000 + torch.randn(4096, 1, generator=torch.Generator().manual_seed(0))
+    normaliser.update(target)
+    mean, std = normaliser.moments()
+    assert float(mean) == pytest.approx(float(target.double().mean()), rel=1e-6)
+    assert float(std) == pytest.approx(float(target.double().std(unbiased=False)), rel=1e-4)
+
+
+def test_the_normaliser_is_a_debiased_exponential_average():
+    normaliser, beta = Normaliser(2, 0.9, shared=False), 0.9
+    batches = [torch.randn(50, 2, generator=torch.Generator().manual_seed(k)) * (k + 1) + k for k in range(6)]
+    for batch in batches:
+        normaliser.update(batch)
+    weights = np.array([beta ** (5 - k) for k in range(6)])
+    weights /= weights.sum()
+    mean = sum(w * b.double().mean(0) for w, b in zip(weights, batches, strict=True))
+    square = sum(w * b.double().square().mean(0) for w, b in zip(weights, batches, strict=True))
+    found = normaliser.moments()
+    torch.testing.assert_close(found[0].double(), mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found[1].double(), (square - mean**2).sqrt(), rtol=1e-4, atol=1e-4)
+
+
+def test_reward_and_cost_have_separate_statistics_unless_the_quirk_is_on():
+    target = torch.stack([torch.linspace(90, 110, 50), torch.linspace(0, 1, 50)], 1)
+    for shared in (False, True):
+        normaliser = Normaliser(2, 0.99, shared)
+        normaliser.update(target)
+        mean, _ = normaliser.moments()
+        assert bool(mean[0] == mean[1]) == shared
+        if not shared:
+            torch.testing.assert_close(mean, target.mean(0), rtol=1e-4, atol=1e-4)
+
+
+def test_denormalising_undoes_normalising_the_regression_target():
+    critics = Critics(5, 2, Config(), 0, CPU)
+    target = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)) * 20 + 7
+    critics.normaliser.update(target)
+    mean, std = critics.normaliser.moments()
+    torch.testing.assert_close(critics.denormalise((target - mean) / std), target, rtol=1e-4, atol=1e-4)
+
+
+def test_critics_learn_each_signal_on_its_own_scale():
+    critics = Critics(5, 1, Config(hidden=(16, 16), critic_epochs=60, value_clip=100.0), 0, CPU)
+    seen = torch.randn(400, 5, generator=torch.Generator().manual_seed(0))
+    seen = torch.layer_norm(seen, (5,))  # the network sees no more than this
+    target = torch.stack([1000 + 100 * seen[:, 0], 0.5 * seen[:, 1]], 1)
+    critics.regress(seen, target, critics.normalised(seen))
+    error = (critics.denormalise(critics.normalised(seen)) - target).var(0) / target.var(0)
+    assert (error < 0.1).all()
+
+
+def test_restored_actors_and_critics_continue_bit_for_bit():
+    config = Config(hidden=(8, 8), critic_epochs=2, critic_minibatch_size=16)
+    seen, target = torch.randn(50, 5), torch.randn(50, 2)
+    first, second = Critics(5, 1, config, 0, CPU), Critics(5, 1, config, 1, CPU)
+    actors = [make_actor(seed=k, dtype=torch.float32, lr=0.01) for k in range(2)]
+    actors[0].descend(torch.randn(actors[0].theta.shape))
+    first.regress(seen, target, first.normalised(seen))
+    second.load_state_dict(first.state_dict())
+    actors[1].load_state_dict(actors[0].state_dict())
+    gradient = torch.randn(actors[0].theta.shape)
+    for critics, actor in zip((first, second), actors, strict=True):
+        critics.regress(seen, target, critics.normalised(seen))
+        actor.descend(gradient.clone())
+    assert torch.equal(first.normalised(seen), second.normalised(seen))
+    assert torch.equal(actors[0].theta, actors[1].theta)
+    for one, other in zip(first.networks, second.networks, strict=True):
+        assert one.theta.data_ptr() != other.theta.data_ptr()

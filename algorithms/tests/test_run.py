@@ -1,0 +1,304 @@
+"""Run folders: the same command gives the same bytes, interrupted or not, and no folder is ever mixed with another."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from algorithms import ALGORITHMS, benchmark, evaluate, train
+from algorithms.core import run as run_module
+from envs.scenarios import SCENARIOS
+
+EVERY = pytest.mark.parametrize("algorithm", ALGORITHMS)
+IDENTITY = ["scenario", "algorithm", "variant", "seed", "iteration", "step"]
+MEASURED = [
+    *("wall_time", "fps_collect", "fps_update", "fps"),
+    *("episodes", "episode_return", "episode_cost", "episode_length", "bound", "violation"),
+    *("kl", "entropy", "explained_variance", "explained_variance_cost"),
+    *("memory_update_mib", "memory_rss_mib", "memory_gpu_mib"),
+]
+EPHEMERAL = re.compile("wall_time|fps.*|memory_.*")
+
+
+def quiet(row, seconds_left):
+    """Report nothing."""
+
+
+def rows_of(folder: Path) -> list[dict]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lasting(folder: Path) -> list[dict]:
+    """Return the rows of metrics.csv as text, without the columns of time and memory."""
+    return [{k: v for k, v in row.items() if not EPHEMERAL.fullmatch(k)} for row in rows_of(folder)]
+
+
+@EVERY
+def test_the_same_command_gives_the_same_bytes_at_any_number_of_threads(algorithm, make_run, tmp_path):
+    for threads in (1, 2):
+        make_run(tmp_path / str(threads), algorithm=algorithm, threads=threads).train(quiet)
+    one, two = (tmp_path / str(threads) for threads in (1, 2))
+    assert lasting(one) == lasting(two) and len(lasting(one)) == 3
+    policies = [torch.load(folder / "policy.pt")["actors"] for folder in (one, two)]
+    assert all(torch.equal(a, b) for a, b in zip(*policies, strict=True))
+
+
+def test_another_seed_gives_another_run(make_run, tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / str(seed), seed=seed).train(quiet)
+    assert rows_of(tmp_path / "0")[0]["kl"] != rows_of(tmp_path / "1")[0]["kl"]
+
+
+@EVERY
+def test_columns_come_in_the_agreed_order(algorithm, make_run, tmp_path):
+    make_run(tmp_path, algorithm=algorithm, steps=100, more=("costs=separate",), scenario="ant_2x4").train(quiet)
+    columns = list(rows_of(tmp_path)[0])
+    shared = len(IDENTITY) + len(MEASURED)
+    assert columns[:shared] == IDENTITY + MEASURED
+    costs = [name for name in columns[shared:] if name.startswith(("episode_cost_", "bound_"))]
+    assert len(costs) == 4 and columns[shared : shared + 4] == costs
+    assert all(name.startswith(f"{algorithm}_") for name in columns[shared + 4 :])
+
+
+def test_metrics_are_consistent_within_a_row(make_run, tmp_path):
+    more = ("rollout_length=1000", "num_envs=1", "minibatch_size=500", "critic_minibatch_size=500")
+    make_run(tmp_path, steps=2000, more=more).train(quiet)
+    for k, row in enumerate(rows_of(tmp_path), 1):
+        assert (int(row["iteration"]), int(row["step"])) == (k, 1000 * k)
+        assert (int(row["episodes"]), float(row["episode_length"])) == (1, 1000)
+        assert float(row["violation"]) == pytest.approx(float(row["episode_cost"]) - float(row["bound"]))
+        assert float(row["bound"]) == SCENARIOS["halfcheetah_2x3"].bound
+        assert min(float(row["fps_collect"]), float(row["fps_update"])) > float(row["fps"]) > 0
+
+
+def test_cells_without_a_value_are_empty(make_run, tmp_path):
+    make_run(tmp_path, steps=100).train(quiet)  # no episode of HalfCheetah ends within 50 steps
+    row = rows_of(tmp_path)[0]
+    assert row["episodes"] == "0"
+    empty = ("episode_return", "episode_cost", "episode_length", "violation", "memory_update_mib", "memory_gpu_mib")
+    assert {row[name] for name in empty} == {""}
+
+
+class Killed(Exception):
+    """Stands for a process that disappears without a word."""
+
+
+@EVERY
+def test_a_killed_run_resumes_to_the_same_rows(algorithm, make_run, tmp_path, monkeypatch):
+    make_run(tmp_path / "whole", algorithm=algorithm, steps=400).train(quiet)
+
+    def die(row, seconds_left):
+        if row["iteration"] == 3:
+            raise Killed
+
+    monkeypatch.setattr(run_module, "CHECKPOINT_INTERVAL", 0.0)
+    with pytest.raises(Killed):
+        make_run(tmp_path / "cut", algorithm=algorithm, steps=400).train(die)
+    assert len(rows_of(tmp_path / "cut")) == 3  # the third row is not covered by a checkpoint
+    resumed = make_run(tmp_path / "cut", algorithm=algorithm, steps=400)
+    assert resumed.learner.iteration == 2
+    resumed.train(quiet)
+    assert lasting(tmp_path / "cut") == lasting(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_asked_to_stop_saves_first_and_resumes(number, make_run, tmp_path):
+    make_run(tmp_path / "whole").train(quiet)
+
+    def interrupt(row, seconds_left):
+        if row["iteration"] == 2:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(SystemExit) as caught:
+        make_run(tmp_path / "cut").train(interrupt)
+    assert caught.value.code == 128 + number
+    assert json.loads((tmp_path / "cut/run.json").read_text())["status"] == "running"
+    resumed = make_run(tmp_path / "cut")
+    assert resumed.learner.iteration == 2
+    resumed.train(quiet)
+    assert lasting(tmp_path / "cut") == lasting(tmp_path / "whole")
+
+
+def test_a_run_cut_before_its_first_checkpoint_starts_again(make_run, tmp_path):
+    make_run(tmp_path / "whole").train(quiet)
+
+    def die(row, seconds_left):
+        raise Killed
+
+    with pytest.raises(Killed):
+        make_run(tmp_path / "cut").train(die)
+    make_run(tmp_path / "cut").train(quiet)
+    assert lasting(tmp_path / "cut") == lasting(tmp_path / "whole")
+
+
+def test_a_complete_run_can_be_prolonged(make_run, tmp_path):
+    make_run(tmp_path / "long", steps=400).train(quiet)
+    make_run(tmp_path / "short", steps=200).train(quiet)
+    make_run(tmp_path / "short", steps=400).train(quiet)
+    assert lasting(tmp_path / "short") == lasting(tmp_path / "long")
+
+
+def test_a_complete_run_is_left_alone(make_run, tmp_path):
+    make_run(tmp_path, steps=100).train(quiet)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.keys() == {"metrics.csv", "run.json", "policy.pt", "checkpoint.pt"}
+    assert make_run(tmp_path, steps=100).complete
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+DIFFERENT = {
+    "scenario": ({"scenario": "ant_2x4"}, ("scenario", "halfcheetah_2x3", "ant_2x4")),
+    "algorithm": ({"algorithm": "happo"}, ("algorithm", "mafocops", "happo")),
+    "seed": ({"seed": 1}, ("seed", "0", "1")),
+    "setting": ({"more": ("lam=3",)}, ("lam=2.2", "3.0")),
+    "fewer steps": ({"steps": 100}, ("200", "100")),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_the_folder_of_another_run_is_refused_untouched(what, make_run, tmp_path):
+    changes, words = DIFFERENT[what]
+    make_run(tmp_path, steps=200).train(quiet)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError) as caught:
+        make_run(tmp_path, **({"steps": 200} | changes))
+    assert all(word in str(caught.value) for word in (str(tmp_path), *words))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_foreign_metrics_file_is_refused_untouched(make_run, tmp_path):
+    (tmp_path / "metrics.csv").write_text("iteration,loss\n1,2\n")
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        make_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+    assert (tmp_path / "metrics.csv").read_text() == "iteration,loss\n1,2\n"
+
+
+def test_the_record_names_settings_versions_and_hardware(make_run, tmp_path):
+    make_run(tmp_path, steps=100, more=("nu_max=inf",)).train(quiet)
+    record = json.loads((tmp_path / "run.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    wanted = {"scenario": "halfcheetah_2x3", "algorithm": "mafocops", "variant": "tiny", "seed": 0, "steps": 100}
+    assert record.items() >= (wanted | {"status": "complete"}).items()
+    assert record["settings"]["nu_max"] == "inf" and record["settings"]["num_envs"] == 2
+    assert record.keys() >= {"wall_time", "commit", "versions", "hardware"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("algorithm", ["mafocops", "macpo"])
+def test_every_scenario_can_be_learned_on(scenario, algorithm, make_run, tmp_path):
+    made = make_run(tmp_path, scenario, algorithm, steps=20, more=("rollout_length=10", "num_envs=2", "epochs=1"))
+    row = made.iterate()
+    assert np.isfinite([value for value in row.values() if isinstance(value, float)]).all()
+    assert all(torch.isfinite(actor.theta).all() for actor in made.learner.actors)
+    assert len(made.learner.policies()) == SCENARIOS[scenario].agents
+    assert list(tmp_path.iterdir()) == []  # nothing is written before training starts
+
+
+@pytest.mark.parametrize("scenario", ["ant_2x4", "halfcheetah_2x3"])
+@EVERY
+def test_every_algorithm_learns_under_several_costs(algorithm, scenario, make_run, tmp_path):
+    made = make_run(tmp_path, scenario, algorithm, steps=100, more=("costs=separate",))
+    made.iterate()
+    assert all(torch.isfinite(actor.theta).all() for actor in made.learner.actors)
+    assert len(made.learner.bound) == made.env.num_costs
+
+
+def test_memory_is_traced_in_the_last_iteration_only(make_run, tmp_path):
+    made = make_run(tmp_path, steps=200)
+    made.trace_memory = True
+    made.train(quiet)
+    first, last = (row["memory_update_mib"] for row in rows_of(tmp_path))
+    assert first == "" and float(last) > 0
+
+
+def test_the_command_line_trains_and_then_has_nothing_to_do(tmp_path):
+    command = [sys.executable, "-m", "algorithms.train", "--scenario", "halfcheetah_2x3", "--algorithm", "happo"]
+    command += ["--steps", "40", "--set", "num_envs=2", "rollout_length=20", "--variant", "tiny"]
+    command += ["--output", str(tmp_path)]
+    root = Path(train.__file__).parents[1]
+    first, second = (subprocess.run(command, capture_output=True, text=True, cwd=root, check=True) for _ in range(2))
+    assert "step 40" in first.stdout and first.stderr == ""
+    assert "nothing to do" in second.stdout
+    assert len(rows_of(tmp_path)) == 1
+
+
+def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, monkeypatch, capsys):
+    make_run(tmp_path, scenario="ant_2x4", algorithm="mappo", steps=100).train(quiet)
+    found = []
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path), "--episodes", "2"])
+        evaluate.main()
+        found.append((tmp_path / "evaluation.csv").read_bytes())
+    assert found[0] == found[1]
+    with (tmp_path / "evaluation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mode"] for row in rows] == ["stochastic"] * 2 + ["deterministic"] * 2
+    assert all(0 < int(row["episode_length"]) <= 1000 and row["algorithm"] == "mappo" for row in rows)
+    assert "deterministic: return" in capsys.readouterr().out
+
+
+def test_evaluating_a_folder_without_a_policy_ends_with_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        evaluate.main()
+    assert caught.value.code == 2 and str(tmp_path) in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+TIMED = [
+    "benchmark",
+    "--scenario",
+    "halfcheetah_2x3",
+    "--algorithm",
+    "happo",
+    "--set",
+    "num_envs=2",
+    "rollout_length=20",
+]
+
+
+def test_the_benchmark_ends_with_the_ratio_and_writes_one_row(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "fps.csv"
+    monkeypatch.setattr(sys, "argv", [*TIMED, "--rounds", "1", "--output", str(path)])
+    benchmark.main()
+    last = capsys.readouterr().out.splitlines()[-1]
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert re.fullmatch(r"ratio \d+\.\d\d", last)
+    assert float(last.split()[1]) == pytest.approx(float(row["ratio"]), abs=0.006)
+    assert float(row["ratio"]) == pytest.approx(float(row["end_to_end"]) / float(row["physics"]), rel=1e-3)
+
+
+def test_timing_the_physics_alone_does_not_disturb_the_run(make_run, tmp_path):
+    env = benchmark.Recorder(make_run(tmp_path).env)
+    env.reset()
+    for _ in range(3):
+        env.step(np.zeros((2, 2, 3)))
+    before = env.batch.state.copy()
+    assert env.replay() > 0
+    np.testing.assert_array_equal(env.batch.state, before)
+
+
+def test_a_benchmark_without_rounds_ends_with_status_2(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [*TIMED, "--rounds", "0"])
+    with pytest.raises(SystemExit) as caught:
+        benchmark.main()
+    assert caught.value.code == 2 and "--rounds 0" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_run_is_refused(make_run, tmp_path):
+    make_run(tmp_path, steps=100).train(quiet)
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "metrics.csv").unlink()
+    with pytest.raises(ValueError, match=r"checkpoint\.pt belongs to another run"):
+        make_run(tmp_path, steps=100, seed=1)
+    assert make_run(tmp_path, steps=100).learner.iteration == 1
