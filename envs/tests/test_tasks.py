@@ -61,6 +61,50 @@ def test_observation_is_the_standardised_base_vector_with_a_one_hot_index(name):
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("observation", ["original", "full"])
+def test_the_base_vector_lists_the_original_quantities_in_order(name, observation):
+    env = _reset(envs.make(name, num_envs=2, seed=0, num_threads=1, observation=observation))
+    env.batch.qpos[0, 0] += 200.0  # far from the obstacle, so that the distance is clipped
+    env.batch.time[:] = (4.0, 5.0)
+    qpos, qvel, x = env.batch.qpos.copy(), env.batch.qvel.copy(), env.batch.qpos[:, :1].copy()
+    if SCENARIOS[name].family == "halfcheetah":
+        motor = 0.02 * np.sin(env.batch.time[:, None] / 3) ** 2 - 0.004
+        box = env.batch.bind("geom_xpos")[:, env.batch.model.geom("obstacle").id, :1]
+        parts = [qpos[:, 1:9], qvel[:, :9], qvel[:, 9:], motor, np.clip((box - x) / 10, -5, 5)]
+    else:
+        short = {6: (3, 6), 8: (11, 14)}.get(SCENARIOS[name].segments)  # four walls too many are cut off
+        positions, velocities = short if short and observation == "original" else (qpos.shape[1], qvel.shape[1])
+        offset = lateral_offset(qpos[:, 0], qpos[:, 1])[:, None]
+        parts = [qpos[:, 2:positions], qvel[:, :velocities], x / 5, offset]
+    base = np.empty((2, env._task.base_size))
+    env._task.observe(base)
+    np.testing.assert_allclose(base, np.concatenate(parts, 1), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ANTS)
+def test_an_ant_is_healthy_between_two_heights_and_up_to_a_tilt_of_134_degrees(name):
+    env = _reset(envs.make(name, num_envs=6, seed=0, num_threads=1))
+    half_tilt = np.radians([0, 0, 0, 0, 133, 135]) / 2
+    env.batch.qpos[:, 2] = (0.19, 0.21, 0.99, 1.01, 0.5, 0.5)
+    env.batch.qpos[:, 3:7] = np.stack(
+        [np.cos(half_tilt), 0.6 * np.sin(half_tilt), 0.8 * np.sin(half_tilt), 0 * half_tilt], 1
+    )
+    assert env._task._healthy().tolist() == [False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_integration_is_that_of_the_original(name):
+    timestep, integrator, substeps = {
+        "ant": (0.01, mujoco.mjtIntegrator.mjINT_RK4, 5),
+        "halfcheetah": (0.01, mujoco.mjtIntegrator.mjINT_EULER, 5),
+        "manyagent_ant": (0.005, mujoco.mjtIntegrator.mjINT_RK4, 4),
+    }[SCENARIOS[name].family]
+    env = envs.make(name, seed=0, num_threads=1)
+    assert (env.batch.model.opt.timestep, env.batch.model.opt.integrator) == (timestep, integrator)
+    assert env._frame_skip == substeps
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_control_step_lasts_as_long_as_in_the_original(name):
     env = quiet(_reset(envs.make(name, seed=0, num_threads=1)))
     env.step(np.zeros((1, env.num_agents, env.action_size)))
@@ -103,6 +147,14 @@ def test_the_cheetah_pays_within_nine_metres_of_the_obstacle_on_either_side():
         quiet(env)
         env.batch.qpos[:, 0] = x
         assert env.step(np.zeros((1, 2, 3))).cost[0, 0] == expected, x
+
+
+def test_the_cheetah_has_one_cost_under_either_name():
+    shared = _reset(envs.make("halfcheetah_2x3", seed=0, num_threads=1))
+    separate = _reset(envs.make("halfcheetah_2x3", seed=0, num_threads=1, costs="separate"))
+    assert (shared.cost_names, separate.cost_names) == (("cost",), ("obstacle",))
+    costs = [[env.step(np.zeros((1, 2, 3))).cost[0, 0] for _ in range(60)] for env in (shared, separate)]
+    assert costs[0] == costs[1] and 0 < sum(costs[0]) < 60
 
 
 def test_the_corridor_folds_continuously_at_20_60_and_100_metres():
@@ -266,6 +318,18 @@ def test_loose_walls_drop_and_stand_on_edge():
     assert height[0] == pytest.approx(0.72, abs=0.03)
     upright = env.batch.qpos[0, -4:]
     assert 1 - 2 * (upright[1] ** 2 + upright[2] ** 2) > 0.99
+
+
+@pytest.mark.parametrize("name", ANTS)
+@pytest.mark.parametrize("observation", ["original", "full"])
+def test_observations_do_not_see_loose_walls(name, observation):
+    ghost = _reset(envs.make(name, seed=0, num_threads=1, observation=observation))
+    loose = envs.make(name, seed=0, num_threads=1, observation=observation, walls="free")
+    np.testing.assert_array_equal(loose.reset(), ghost.observation)  # nor does the reset noise
+    robot = ghost.batch.model.nq, ghost.batch.model.nv
+    loose.batch.qpos[:, robot[0] :] += 1.0
+    loose.batch.qvel[:, robot[1] :] += 1.0
+    np.testing.assert_array_equal(loose._observe(), ghost.observation)
 
 
 def test_a_robot_walks_through_loose_walls_as_through_ghosts():

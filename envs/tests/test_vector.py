@@ -67,13 +67,13 @@ def test_a_restored_environment_continues_bit_for_bit(name, walls):
 def test_the_time_limit_truncates_after_1000_steps_and_starts_a_new_episode(name):
     env = envs.make(name, num_envs=2, seed=0)
     env.reset()
-    env._elapsed[0] = env.episode_limit - 1
+    env._elapsed[1] = env.episode_limit - 1
     assert env.episode_limit == 1000
     step = env.step(np.zeros((2, env.num_agents, env.action_size)))
-    assert step.truncated.tolist() == [True, False] and not step.terminated.any()
-    assert not np.array_equal(step.observation[0], step.final_observation[0])
-    np.testing.assert_array_equal(step.observation[1], step.final_observation[1])
-    assert env._elapsed.tolist() == [0, 1] and env.batch.time[0] == 0
+    assert step.truncated.tolist() == [False, True] and not step.terminated.any()
+    assert not np.array_equal(step.observation[1], step.final_observation[1])
+    np.testing.assert_array_equal(step.observation[0], step.final_observation[0])
+    assert env._elapsed.tolist() == [1, 0] and env.batch.time[1] == 0
 
 
 def test_the_final_observation_is_of_the_state_that_ended_the_episode():
@@ -86,7 +86,8 @@ def test_the_final_observation_is_of_the_state_that_ended_the_episode():
 
 
 @pytest.mark.parametrize("name", ["ant_2x4", "halfcheetah_2x3"])
-def test_an_unstable_simulation_ends_the_episode_and_shows_no_nan(name):
+def test_an_unstable_simulation_ends_the_episode_and_shows_no_nan(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo logs the event in the working directory
     env = envs.make(name, num_envs=2, seed=0)
     env.reset()
     env.batch.qvel[0] = 1e12
