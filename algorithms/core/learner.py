@@ -94,53 +94,46 @@ class Learner:
         Returns:
             diagnostics every algorithm has, and the algorithm's own; means over agents.
         """
-        device = self.device
-        observation = rollout.observation.to(device)
+        observation = rollout.observation.to(self.device)
         seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
         output, advantage, target = self._advantages(rollout, observation)
-        scale = advantage.std(0, unbiased=False)
-        advantage = (advantage - advantage.mean(0)) / (scale + 1e-5)
-        length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
-        violation = torch.tensor(self._episode_cost(rollout) - self.bound, dtype=torch.float32, device=device)
-        action = rollout.action.flatten(0, 1).to(device)  # (B, N, A)
-
-        summed = not getattr(self.config, "legacy_unsummed", False)
-        factor = torch.ones(len(seen), *[] if summed else [self.sizes.action], device=device)
-        shared: dict[str, list[float]] = {"kl": [], "entropy": []}
-        own: dict[str, list[float]] = {}
-        groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
-        order = self.order.permutation(len(groups)) if self.algorithm.sequential else range(len(groups))
-        for i in map(int, order):
-            inputs, acted = seen[:, groups[i]].flatten(0, 1), action[:, groups[i]].flatten(0, 1)
-            repeat = len(inputs) // len(seen)  # agents that share this policy
-            old = self.actors[i].policy_of_all(inputs)
-            batch = Batch(
-                inputs,
-                acted,
-                old.log_prob(acted, summed),
-                old,
-                (factor * (advantage[:, 0] if summed else advantage[:, :1])).repeat_interleave(repeat, 0),
-                advantage[:, 1:].repeat_interleave(repeat, 0),
-                factor.repeat_interleave(repeat, 0),
-                violation,
-                scale[1:],
-                length,
-            )
-            found = self.algorithm.update_agent(i, batch)
-            new = self.actors[i].policy_of_all(inputs)
-            if self.algorithm.sequential:
-                factor = factor * torch.exp(new.log_prob(acted, summed) - batch.log_prob)
-            shared["kl"].append(float(new.kl(old).mean()))
-            shared["entropy"].append(float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e))
-            for name, value in (found | {"std": float(new.std.mean())}).items():
-                own.setdefault(name, []).append(value)
-
+        shared, own = self._improve_policies(rollout, seen, advantage)
         explained = 1 - (target - self.critics.denormalise(output)).var(0) / target.var(0).clamp(min=1e-12)
         self.critics.regress(seen[:, 0], target, output)
         self.iteration += 1
-        row = {name: float(np.mean(values)) for name, values in shared.items()}
-        row |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
-        return row, {name: float(np.mean(values)) for name, values in own.items()}
+        shared |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
+        return shared, own
+
+    def _improve_policies(self, rollout: Rollout, seen: Tensor, advantage: Tensor) -> tuple[dict, dict]:
+        """Update the agents one after another from observations (B, N, O) and advantages (B, 1 + C)."""
+        scale = advantage.std(0, unbiased=False)
+        advantage = (advantage - advantage.mean(0)) / (scale + 1e-5)
+        length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
+        violation = torch.tensor(self._episode_cost(rollout) - self.bound, dtype=torch.float32, device=self.device)
+        action = rollout.action.flatten(0, 1).to(self.device)  # (B, N, A)
+        summed = not getattr(self.config, "legacy_unsummed", False)
+        reward_advantage = advantage[:, 0] if summed else advantage[:, :1].expand(-1, self.sizes.action)
+        factor = torch.ones_like(reward_advantage)
+        groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
+        order = self.order.permutation(len(groups)) if self.algorithm.sequential else range(len(groups))
+        diagnostics = []
+        for i in map(int, order):
+            inputs, acted = seen[:, groups[i]].flatten(0, 1), action[:, groups[i]].flatten(0, 1)
+            old = self.actors[i].policy_of_all(inputs)
+            columns = (factor * reward_advantage, advantage[:, 1:], factor)
+            repeated = (column.repeat_interleave(len(inputs) // len(seen), 0) for column in columns)
+            batch = Batch(inputs, acted, old.log_prob(acted, summed), old, *repeated, violation, scale[1:], length)
+            own = self.algorithm.update_agent(i, batch)
+            new = self.actors[i].policy_of_all(inputs)
+            if self.algorithm.sequential:
+                factor = factor * torch.exp(new.log_prob(acted, summed) - batch.log_prob)
+            entropy = float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e)
+            shared = {"kl": float(new.kl(old).mean()), "entropy": entropy}
+            diagnostics.append((shared, own | {"std": float(new.std.mean())}))
+        return tuple(
+            {name: float(np.mean([agent[name] for agent in found])) for name in found[0]}
+            for found in zip(*diagnostics, strict=True)
+        )
 
     def _advantages(self, rollout: Rollout, observation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C)."""

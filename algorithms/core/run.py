@@ -1,55 +1,26 @@
-"""One training run and its folder: metrics.csv, checkpoint.pt, policy.pt, run.json.
+"""One training run: iterations of collecting and learning, a row of metrics each, and checkpoints.
 
 A run is a pure function of (scenario, algorithm, settings, seed, steps): interrupted and resumed it writes the same
-rows, but for the columns of time and memory. Files appear whole or not at all: they are written beside their place
-and moved.
+rows, but for the columns of time and memory.
 """
 
-import csv
-import dataclasses
-import json
 import math
-import os
-import platform
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 
 from .config import Config
+from .folder import Task, append_metrics, check, replace, write_metrics, write_record
 from .learner import Learner, Sizes
 from .memory import gpu_process_mib, peak_rss_mib, update_peak
 from .rollout import Collector
 
 CHECKPOINT_INTERVAL = 30.0  # seconds of training that an interruption may cost
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to train: everything that identifies a run."""
-
-    scenario: str
-    algorithm: str
-    variant: str
-    seed: int
-    steps: int
-    config: Config
-
-    def settings(self) -> dict:
-        """Return the settings as plain data; infinity becomes a word, so that it is valid JSON."""
-        return json.loads(json.dumps(dataclasses.asdict(self.config)).replace("Infinity", '"inf"'))
-
-    def identity(self) -> dict:
-        """Return what must agree for a run to be continued."""
-        return dataclasses.asdict(self) | {"config": self.settings()}
 
 
 class Run:
@@ -70,7 +41,7 @@ class Run:
             ValueError: the folder holds another run, or something that is no run.
         """
         self.task, self.folder, self.device, self.trace_memory = task, folder, device, trace_memory
-        self.complete = self._check_folder()
+        self.complete = check(folder, task)
         if self.complete:
             return
         torch.set_num_threads(1)  # minibatches are too small to share; one thread also means one order of summation
@@ -87,46 +58,17 @@ class Run:
         if (folder / "checkpoint.pt").exists():
             self._restore()
 
-    def _check_folder(self) -> bool:
-        """Return whether the run is complete already; refuse a folder that holds something else."""
-        path = self.folder / "run.json"
-        if path.exists():
-            found = json.loads(path.read_text())
-            wanted = self.task.identity()
-            for name in ("scenario", "algorithm", "variant", "seed"):
-                if found.get(name) != wanted[name]:
-                    raise ValueError(
-                        f"{self.folder} holds another run: its {name} is {found.get(name)}, not {wanted[name]}; "
-                        "choose another --output"
-                    )
-            changed = [k for k, v in wanted["config"].items() if found["settings"].get(k) != v]
-            if changed:
-                old, new = found["settings"].get(changed[0]), wanted["config"][changed[0]]
-                raise ValueError(
-                    f"{self.folder} holds a run with {changed[0]}={old}, not {new}; choose another --output"
-                )
-            if found["steps"] > self.task.steps:
-                raise ValueError(
-                    f"{self.folder} holds a run of {found['steps']} steps, more than {self.task.steps}; choose another"
-                )
-            return found["status"] == "complete" and found["steps"] == self.task.steps
-        if (self.folder / "metrics.csv").exists():
-            raise ValueError(
-                f"{self.folder} holds a metrics.csv but no run.json, so it is no run of ours; choose another"
-            )
-        return False
-
     @torch.inference_mode()
     def train(self, report: Callable[[dict, float], None]) -> None:
         """Train to the end; `report(row, seconds_left)` is called after every iteration."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_run("running")
-        self._write_metrics()
+        self._record("running")
+        write_metrics(self.folder / "metrics.csv", self.rows)
         stopped = _on_termination()
         saved = time.perf_counter()
         while self.learner.iteration < self.iterations:
             row = self.iterate()
-            self._append_metrics(row)
+            append_metrics(self.folder / "metrics.csv", row)
             report(row, (self.iterations - self.learner.iteration) * self.wall_time / self.learner.iteration)
             if stopped or time.perf_counter() - saved > CHECKPOINT_INTERVAL:
                 self._save_checkpoint()
@@ -140,8 +82,8 @@ class Run:
             "action_size": self.env.action_size,
             "settings": self.task.settings(),
         }
-        _replace(self.folder / "policy.pt", lambda path: torch.save(policy, path))
-        self._write_run("complete")
+        replace(self.folder / "policy.pt", lambda path: torch.save(policy, path))
+        self._record("complete")
 
     @torch.inference_mode()
     def iterate(self) -> dict:
@@ -198,47 +140,8 @@ class Run:
                 row |= {f"episode_cost_{name}": value, f"bound_{name}": limit}
         return row | {f"{task.algorithm}_{name}": value for name, value in own.items()}
 
-    def _write_metrics(self) -> None:
-        """Write the rows so far: what a checkpoint does not cover is dropped and will be made again."""
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
-                if self.rows:
-                    writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
-                    writer.writeheader()
-                    writer.writerows(map(_cells, self.rows))
-
-        _replace(self.folder / "metrics.csv", write)
-
-    def _append_metrics(self, row: dict) -> None:
-        with (self.folder / "metrics.csv").open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if len(self.rows) == 1:
-                writer.writeheader()
-            writer.writerow(_cells(row))
-
-    def _write_run(self, status: str) -> None:
-        record = {
-            "scenario": self.task.scenario,
-            "algorithm": self.task.algorithm,
-            "variant": self.task.variant,
-            "seed": self.task.seed,
-            "steps": self.task.steps,
-            "status": status,
-            "wall_time": round(self.wall_time, 2),
-            "peak_rss_mib": round(peak_rss_mib(), 1),
-            "settings": self.task.settings(),
-            "commit": _commit(),
-            "versions": {"python": platform.python_version()} | {p: version(p) for p in ("torch", "mujoco", "numpy")},
-            "hardware": {
-                "machine": platform.machine(),
-                "cores": psutil.cpu_count(logical=False),
-                "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-                "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
-                "system": platform.system(),
-            },
-        }
-        _replace(self.folder / "run.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+    def _record(self, status: str) -> None:
+        write_record(self.folder / "run.json", self.task, status, self.wall_time, self.device)
 
     def _save_checkpoint(self) -> None:
         state = {
@@ -248,7 +151,7 @@ class Run:
             "rows": self.rows,
             "wall_time": self.wall_time,
         }
-        _replace(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        replace(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
 
     def _restore(self) -> None:
         path = self.folder / "checkpoint.pt"
@@ -275,32 +178,9 @@ def bounds(config: Config, env) -> np.ndarray:
     return np.array(given, float)
 
 
-def _cells(row: dict) -> dict:
-    """Return the row as text; short, but exact to the last digit that matters."""
-    return {k: f"{v:.8g}" if isinstance(v, float) else v for k, v in row.items()}
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, then move it into place."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
-
-
 def _on_termination() -> list[int]:
     """Return a list that receives the signal's number once the process is asked to end; the run then saves first."""
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda caught, _: received.append(caught))
     return received
-
-
-def _commit() -> str | None:
-    """Return the commit of the source tree, if it is one."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None

@@ -75,7 +75,9 @@ MUTATIONS = [
         "networks",
     ),
     # critics
-    Mutation("normaliser not debiased", "core/critic.py", "mean / weight.clamp(min=1e-5)", "mean", "networks"),
+    Mutation(
+        "normaliser not debiased", "core/critic.py", "mean, square = mean / weight, square / weight", "pass", "networks"
+    ),
     Mutation(
         "one normaliser for all", "core/critic.py", "if self.shared else [batch]:", "if True else [batch]:", "networks"
     ),
@@ -107,8 +109,8 @@ MUTATIONS = [
     Mutation(
         "factor applied to costs",
         "core/learner.py",
-        "                advantage[:, 1:].r",
-        "                (factor[:, None] * advantage[:, 1:]).r",
+        "columns = (factor * reward_advantage, advantage[:, 1:], factor)",
+        "columns = (factor * reward_advantage, factor[:, None] * advantage[:, 1:], factor)",
         "happo",
     ),
     Mutation(
@@ -124,8 +126,8 @@ MUTATIONS = [
     Mutation(
         "advantage without the factor",
         "core/learner.py",
-        "(factor * (advantage[:, 0]",
-        "(1.0 * (advantage[:, 0]",
+        "columns = (factor * reward_advantage,",
+        "columns = (1.0 * reward_advantage,",
         "happo",
     ),
     Mutation(
@@ -159,9 +161,7 @@ MUTATIONS = [
         "advantage = (advantage - advantage.mean(0)) / (scale[:1]",
         "learner",
     ),
-    Mutation(
-        "stale J_C by default", "core/learner.py", "if not self.config.legacy_stale_cost:", "if False:", "learner"
-    ),
+    Mutation("stale J_C by default", "core/learner.py", "if self.config.legacy_stale_cost:", "if True:", "learner"),
     Mutation("reported KL is old from new", "core/learner.py", "new.kl(old)", "old.kl(new)", "learner"),
     # MAFOCOPS
     Mutation("nu's step reversed", "mafocops.py", "nu + self.config.nu_lr", "nu - self.config.nu_lr", "mafocops"),
@@ -284,12 +284,12 @@ MUTATIONS = [
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
     ),
     Mutation("ranges not checked", "core/config.py", "math.isnan(number) or number < 0", "False", "settings"),
-    Mutation("other settings resumed", "core/run.py", "            if changed:", "            if False:", "run"),
+    Mutation("other settings resumed", "core/folder.py", "        if changed:", "        if False:", "run"),
     Mutation(
         "rows beyond the checkpoint kept",
-        "core/run.py",
-        "                if self.rows:",
-        "                if False:",
+        "core/folder.py",
+        "            if rows:",
+        "            if False:",
         "run",
     ),
     Mutation(
@@ -307,7 +307,11 @@ MUTATIONS = [
         "rollout",
     ),
     Mutation(
-        "foreign metrics overwritten", "core/run.py", 'if (self.folder / "metrics.csv").exists():', "if False:", "run"
+        "foreign metrics overwritten",
+        "core/folder.py",
+        'if (self.folder / "metrics.csv").exists():',
+        "if False:",
+        "run",
     ),
     # the original's errors, where they are asked for
     Mutation("misprint mended", "macpo.py", "torch.log(old.std / new.std)", "torch.log(new.std / old.std)", "legacy"),
