@@ -16,6 +16,7 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
+        "<results>/comparison.md",
         "<results>/verdict.md",
         "<results>/report.html",
 
@@ -42,6 +43,7 @@ for artefact in runs.ARTEFACTS:
 include: "workflow/rules/train.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/benchmark.smk"
 
 
 for rules_file in sorted(set(SUITE.extra_algorithms.values())):

@@ -1,12 +1,14 @@
-"""Figures 2 to 6: return and cost against environment steps, median and 25-75 % percentiles over seeds.
+"""Figures 2 to 6 and `legacy`: return and cost against environment steps, median and 25-75 % percentiles over seeds.
 
 Figures 2 to 5 have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
-default run there, and the other bounds are ours because the supplement does not print its own.
+default run there, and the other bounds are ours because the supplement does not print its own. The figure `legacy` has
+two lines per algorithm: the default and, dashed, the variant with the errors of the original code.
 
     python -m analysis.learning_curves --name figure2 --scenarios ant_2x4 ant_4x2 --metrics FILE ... --output BASE
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -14,14 +16,30 @@ from analysis import captions, collect, output, panels, style
 from analysis.panels import Line
 from envs import scenarios
 
-FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6")
+LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", LEGACY)
 BOUND_VARIANT = "safety_bound="  # the default run beside these variants has the published bound
+SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
+SUBJECTS = {
+    "figure6": " of MAFOCOPS under several safety bounds",
+    LEGACY: " with the correct mathematics (solid) and with the variant legacy (dashed in the same colour)",
+}
+REMARKS = {
+    "figure6": "The supplement does not print its bounds: the published one (50) and ours.",
+    LEGACY: "The variant legacy switches the errors Q1-Q8 of the original code on: ratio by action dimension, factor M on "
+    "the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; MACPO also wrong sign in the "
+    "KL, wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",
+}
 
 
 def _select(frame: pd.DataFrame, name: str, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """Return the rows a figure shows and the column that tells its lines apart."""
     frame = frame[frame["scenario"].isin(columns)]
     published = frame["variant"].eq("default")
+    if name == LEGACY:
+        frame = frame[published | frame["variant"].eq(LEGACY)]
+        legacy = frame["algorithm"].astype(str) + f" {LEGACY}"
+        return frame.assign(setting=frame["algorithm"].where(frame["variant"].eq("default"), legacy)), "setting"
     if name != "figure6":
         return frame[published], "algorithm"
     bounds = published | frame["variant"].astype(str).str.startswith(BOUND_VARIANT)
@@ -34,6 +52,11 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     if name == "figure6":
         bounds = sorted(keys)
         return [Line(b, f"bound {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
+    if name == LEGACY:
+        plain = panels.algorithm_lines(key.removesuffix(f" {LEGACY}") for key in keys)
+        legacy = {line: (f"{line.key} {LEGACY}", f"{line.label} {LEGACY}") for line in plain}
+        pairs = [(line, replace(line, key=k, label=v, style=SHORT_DASHES)) for line, (k, v) in legacy.items()]
+        return [line for pair in pairs for line in pair if line.key in keys]
     return panels.algorithm_lines(keys)
 
 
@@ -41,15 +64,16 @@ def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequen
     """Return what is shown, what it rests on, and what is left out."""
     present = [scenario for scenario in columns if scenario in set(runs["scenario"])]
     absent = [scenarios.get(scenario).title for scenario in columns if scenario not in present]
-    what = "Episode return (top) and cost (bottom)"
-    what += " of MAFOCOPS under several safety bounds" if name == "figure6" else ""
+    title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
+    what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
+    dashes = "dashed in grey" if name == LEGACY else "dashed"
     single = runs.groupby(["scenario", "algorithm", "variant"]).size().max() == 1
     spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
     spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"
     sentences = [
-        f"{name.replace('figure', 'Figure ')}. {what}; {spread}; dashed: safety bound.",
+        f"{title}. {what}; {spread}; {dashes}: safety bound.",
         captions.coverage(runs, expected),
-        "The supplement does not print its bounds: the published one (50) and ours." if name == "figure6" else "",
+        REMARKS.get(name, ""),
         f"Not run{', so without a column' if present else ''}: {', '.join(absent)}." if absent else "",
     ]
     return " ".join(filter(None, sentences))

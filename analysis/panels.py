@@ -28,12 +28,13 @@ ENTRY_WIDTH, ENTRY_HEIGHT = 1.3, 0.2  # inches an entry of the legend takes
 
 @dataclass(frozen=True)
 class Line:
-    """One line of every panel: its value in the column that tells lines apart, legend text, colour and width."""
+    """One line of every panel: its value in the column that tells lines apart, legend text, colour, width and style."""
 
     key: object
     label: str
     colour: str
     width: float = 1.4
+    style: str | tuple = "-"
 
 
 def algorithm_lines(algorithms: Iterable[str]) -> list[Line]:
@@ -70,7 +71,8 @@ def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:
 def draw_line(axis: Axes, curve: pd.DataFrame, line: Line, unit: float) -> None:
     """Draw one median with its band; without a second seed there is no band."""
     x = curve["step"] / unit
-    axis.plot(x, curve["median"], color=line.colour, linewidth=line.width, solid_capstyle="round")
+    stroke = {"color": line.colour, "linewidth": line.width, "linestyle": line.style, "solid_capstyle": "round"}
+    axis.plot(x, curve["median"], **stroke)
     if curve["seeds"].max() > 1:
         axis.fill_between(x, curve["low"], curve["high"], color=line.colour, alpha=0.18, linewidth=0)
 
@@ -108,7 +110,9 @@ def frame_axes(rows: int, columns: int, lines: Sequence[Line], caption: str) -> 
 
 def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int) -> None:
     """Put one legend for all panels at the top, read row by row."""
-    handles = [Line2D([], [], color=line.colour, linewidth=2.2, label=line.label) for line in lines]
+    handles = [
+        Line2D([], [], color=line.colour, linewidth=2.2, linestyle=line.style, label=line.label) for line in lines
+    ]
     handles.append(Line2D([], [], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, label="safety bound"))
     rows = -(-len(handles) // entries_per_row)
     columns = -(-len(handles) // rows)

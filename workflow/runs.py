@@ -1,17 +1,19 @@
 """Which runs every figure and table needs, as paths of their metrics.csv.
 
-A variant is the word `default` or `name=value`; the published value of a grid is the main run, so it is trained once.
+A variant is the word `default` or `legacy`, or `name=value`; the published value of a grid is the main run, so it is
+trained once.
 """
 
 from collections.abc import Iterable, Sequence
 
 from envs.scenarios import SCENARIOS
-from workflow.suite import DEFAULT, Suite
+from workflow.suite import DEFAULT, LEGACY, Suite
 
 SENSITIVITY = {"table3": "lam", "table4": "nu_max"}
 EFFICIENCY = ("table1", "table2")
 SAFETY = "figure6"
-ARTEFACTS = (*(f"figure{i}" for i in range(2, 7)), *(f"table{i}" for i in range(1, 5)))
+FIGURES = (*(f"figure{i}" for i in range(2, 7)), LEGACY)
+ARTEFACTS = (*FIGURES, *(f"table{i}" for i in range(1, 5)))
 REFERENCE = "happo"  # Tables 3 and 4 are normalised by its runs
 
 
@@ -32,6 +34,8 @@ def scenarios_of(suite: Suite, artefact: str) -> list[str]:
         chosen = grid["scenarios"]
     elif artefact in EFFICIENCY:
         chosen = suite.efficiency["scenarios"]
+    elif artefact == LEGACY:
+        chosen = suite.legacy.get("scenarios", ())
     else:
         chosen = [name for name in suite.scenarios if SCENARIOS[name].figure == artefact]
     return [name for name in SCENARIOS if name in chosen]
@@ -47,7 +51,25 @@ def needed(suite: Suite, artefact: str) -> list[str]:
         return reference + _grid(suite, SENSITIVITY[artefact], scenarios)
     if artefact == SAFETY:
         return _grid(suite, "safety_bound", scenarios)
+    if artefact == LEGACY:
+        pair = (DEFAULT, LEGACY)
+        return [path for variant in pair for path in metrics(suite, scenarios, suite.legacy["algorithms"], variant)]
     return metrics(suite, scenarios, suite.algorithms)
+
+
+def main_runs(suite: Suite) -> list[str]:
+    """Return the metrics files of Figures 2 to 5 together, which the comparison of all algorithms is made from."""
+    return metrics(suite, suite.scenarios, suite.algorithms)
+
+
+def measurements(suite: Suite) -> list[str]:
+    """Return the files of the benchmark, one per scenario and algorithm; none if the suite leaves it out."""
+    return [
+        f"{suite.folder}/benchmark/{scenario}/{algorithm}/measurement.csv"
+        for scenario in SCENARIOS
+        for algorithm in suite.benchmark.get("algorithms", ())
+        if scenario in suite.benchmark["scenarios"]
+    ]
 
 
 def _grid(suite: Suite, parameter: str, scenarios: Sequence[str]) -> list[str]:
@@ -74,7 +96,12 @@ def _timing(suite: Suite, scenarios: Sequence[str]) -> list[str]:
 
 def figures(suite: Suite) -> list[str]:
     """Return the figures of which the suite has at least one scenario."""
-    return [name for name in ARTEFACTS if name.startswith("figure") and scenarios_of(suite, name)]
+    return [name for name in FIGURES if scenarios_of(suite, name)]
+
+
+def published(suite: Suite) -> list[str]:
+    """Return the figures among them that the paper has, too."""
+    return [name for name in figures(suite) if name != LEGACY]
 
 
 def tables(suite: Suite) -> list[str]:

@@ -39,8 +39,7 @@ def fields(algorithm: str) -> dict[str, Field]:
 
 def _fields(path: str) -> dict[str, Field]:
     """Return the fields of the class `Config` in a file."""
-    tree = ast.parse((ROOT / path).read_text())
-    config = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config")
+    config = next(node for node in _classes(path) if node.name == "Config")
     found = {}
     for node in config.body:
         if isinstance(node, ast.AnnAssign):
@@ -50,6 +49,23 @@ def _fields(path: str) -> dict[str, Field]:
                 default = None
             found[node.target.id] = Field(ast.unparse(node.annotation), default)
     return found
+
+
+def _classes(path: str) -> list[ast.ClassDef]:
+    """Return the classes of a file."""
+    return [node for node in ast.parse((ROOT / path).read_text()).body if isinstance(node, ast.ClassDef)]
+
+
+@cache
+def variants(algorithm: str) -> tuple[str, ...]:
+    """Return the named variants of one of our algorithms: the keys of its class's `VARIANTS`."""
+    return tuple(
+        ast.literal_eval(key)
+        for definition in _classes(f"algorithms/{algorithm}.py")
+        for node in definition.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANTS"
+        for key in node.value.keys
+    )
 
 
 @cache

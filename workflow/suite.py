@@ -15,6 +15,7 @@ from workflow import sources
 
 SCHEMA = Path(__file__).with_name("schemas") / "config.schema.yaml"
 DEFAULT = "default"  # the variant that has the suite's settings as they are
+LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TASK = ("walls", "observation", "partition", "costs", "safety_bound")  # settings that change what is learned
 
 
@@ -30,6 +31,8 @@ class Suite:
     settings: dict
     grids: dict
     efficiency: dict
+    legacy: dict
+    benchmark: dict
     environment: dict
     extra_algorithms: dict
     note: str
@@ -92,8 +95,9 @@ def load(config: dict) -> Suite:
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(errors):
         raise ValueError(_sentence(error))
-    optional = {key: {} for key in ("settings", "grids", "environment", "extra_algorithms")} | {"note": ""}
-    filled = optional | config
+    optional = ("settings", "grids", "legacy", "benchmark", "environment", "extra_algorithms")
+    given = {key: value for key, value in config.items() if value is not None}
+    filled = {key: {} for key in optional} | {"note": ""} | given
     for key in ("seeds", "scenarios", "algorithms"):
         filled[key] = tuple(filled[key])
     suite = Suite(**filled)
@@ -135,6 +139,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "type":
             kinds = error.validator_value
             words = {"integer": "a whole number", "array": "a list", "object": "a mapping of keys to values"}
+            words["null"] = "null"
             wanted = [words.get(kind, f"a {kind}") for kind in ([kinds] if isinstance(kinds, str) else kinds)]
             return f"{key}={error.instance!r} is not {' or '.join(wanted)}"
         case "enum":
@@ -164,6 +169,11 @@ def _check_names(suite: Suite) -> None:
     _known("algorithm in efficiency", suite.efficiency["algorithms"], valid)
     _known("scenario", suite.scenarios, SCENARIOS)
     _known("scenario in efficiency", suite.efficiency["scenarios"], SCENARIOS)
+    _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
+    both = [name for name in ours if LEGACY in sources.variants(name)]
+    _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
+    _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), SCENARIOS)
+    _known("algorithm in benchmark", suite.benchmark.get("algorithms", ()), ours)
     for parameter, grid in suite.grids.items():
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
         _known(f"algorithm in grids.{parameter}", [grid["algorithm"]], ours)

@@ -309,7 +309,7 @@ MUTATIONS = [
     Mutation(
         "foreign metrics overwritten",
         "core/folder.py",
-        'if (self.folder / "metrics.csv").exists():',
+        'if (folder / "metrics.csv").exists():',
         "if False:",
         "run",
     ),

@@ -1,4 +1,4 @@
-"""Figures, tables and the verdict, drawn from the metrics files of the runs."""
+"""Figures, tables, the comparison and the verdict, drawn from the metrics files of the runs."""
 
 
 rule learning_curves:
@@ -16,7 +16,7 @@ rule learning_curves:
     log:
         "<results>/logs/figures/{figure}.log",
     wildcard_constraints:
-        figure="figure[2-6]",
+        figure="|".join(runs.FIGURES),
     conda:
         "../../environment.yml"
     params:
@@ -87,10 +87,42 @@ rule sensitivity_table:
         "--expected {params.expected} {params.note} --output {params.base} 2> {log}"
 
 
+rule comparison:
+    input:
+        metrics=runs.main_runs(SUITE),
+        source=sources.analysis(),
+    output:
+        multiext("<results>/comparison", ".csv", ".tex", ".caption.txt"),
+        multiext("<results>/comparison_profile", ".png", ".csv", ".caption.txt"),
+        markdown=report(
+            "<results>/comparison.md",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"artefact": "comparison", "content": "all algorithms over all scenarios"},
+        ),
+        svg=report(
+            "<results>/comparison_profile.svg",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"artefact": "comparison", "content": "performance profiles"},
+        ),
+    log:
+        "<results>/logs/comparison.log",
+    conda:
+        "../../environment.yml"
+    params:
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.markdown, strip_suffix=".md"),
+        note=NOTE,
+    shell:
+        "python -m analysis.comparison --metrics {input.metrics} --expected {params.expected} {params.note} "
+        "--output {params.base} 2> {log}"
+
+
 rule verdict:
     input:
         tables=expand("<results>/tables/{table}.csv", table=runs.tables(SUITE)),
-        figures=expand("<results>/figures/{figure}.csv", figure=runs.figures(SUITE)),
+        figures=expand("<results>/figures/{figure}.csv", figure=runs.published(SUITE)),
         source=sources.analysis(),
     output:
         "<results>/verdict.csv",

@@ -54,6 +54,8 @@ def failures_so_far(wildcards):
 def section(wildcards):
     """Return the section of the supplement that a figure or table belongs to."""
     name = wildcards.get("figure") or wildcards.get("table")
+    if name == runs.LEGACY:
+        return "Errors of the original code"
     if name in runs.EFFICIENCY:
         return "Appendix H: efficiency"
     return "Appendix I: sensitivity" if name in (*runs.SENSITIVITY, runs.SAFETY) else "Appendix G: performance"
@@ -67,9 +69,23 @@ def published_value(wildcards):
 
 def shown(artefact):
     """Return the file of a figure or table, or say that the suite cannot make it."""
-    if artefact not in (*runs.figures(SUITE), *runs.tables(SUITE)):
-        raise WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
-    return f"{SUITE.folder}/figures/{artefact}.svg" if "figure" in artefact else f"{SUITE.folder}/tables/{artefact}.md"
+    if artefact in runs.figures(SUITE):
+        return f"{SUITE.folder}/figures/{artefact}.svg"
+    if artefact in runs.tables(SUITE):
+        return f"{SUITE.folder}/tables/{artefact}.md"
+    raise left_out(artefact)
+
+
+def measured(wildcards):
+    """Return the measurements of the benchmark, or say that the suite has none."""
+    if not SUITE.benchmark:
+        raise left_out("benchmark")
+    return runs.measurements(SUITE)
+
+
+def left_out(artefact):
+    """Return the error that the suite cannot make an artefact."""
+    return WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
 
 
 def planned():
