@@ -66,10 +66,10 @@ class Critics:
         for _ in range(self.config.critic_epochs):
             size = self.config.critic_minibatch_size
             for rows in minibatches(len(observation), size, self.generator, self.device):
-                seen = observation[rows]
+                seen, aim, old = (column.index_select(0, rows) for column in (observation, target, output))
                 for k, (network, optimiser) in enumerate(zip(self.networks, self.optimisers, strict=True)):
                     value = network.forward(seen)[:, 0]
-                    slope = value_loss_slope(value, target[rows, k], output[rows, k], self.config)
+                    slope = value_loss_slope(value, aim[:, k], old[:, k], self.config)
                     optimiser.step(network.theta, network.backward(slope[:, None] / len(rows)))
 
     def state_dict(self) -> dict:

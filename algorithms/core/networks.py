@@ -59,7 +59,7 @@ class MLP:
 
     def forward(self, x: Tensor, taped: bool = True) -> Tensor:
         """Map x (B, I) to (B, O); with `taped`, keep what `backward` and `jvp` need."""
-        outputs, tapes = zip(*map(self._forward, x.split(CHUNK)), strict=True)
+        outputs, tapes = zip(*map(self._forward, _chunks(x)), strict=True)
         if taped:
             self._tapes = tapes
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -78,7 +78,7 @@ class MLP:
     def backward(self, dy: Tensor) -> Tensor:
         """Return the gradient (P,) of sum(dy * output) over the last taped forward; dy (B, O). Valid until the next."""
         self.grad.zero_()
-        for tape, rows in zip(self._tapes, dy.split(CHUNK), strict=True):
+        for tape, rows in zip(self._tapes, _chunks(dy), strict=True):
             self._backward(tape, rows)
         return self.grad
 
@@ -127,6 +127,10 @@ class MLP:
             change = da.sub_(da.mean(1, keepdim=True)).sub_(shift).mul_(rstd)
             dh = torch.addcmul(v[k + 3], normal, v[k + 2]).addcmul_(change, p[k + 2])
         return torch.addmm(v[-2], h, v[-3]).addmm_(dh, p[-3])
+
+
+def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
+    return rows.split(CHUNK) if len(rows) > CHUNK else (rows,)
 
 
 class Adam:
@@ -183,7 +187,7 @@ class Gaussian(NamedTuple):
 
     def rows(self, index: Tensor) -> "Gaussian":
         """Return the policies at the rows `index`."""
-        return Gaussian(self.mean[index], self.std)
+        return Gaussian(self.mean.index_select(0, index), self.std)
 
 
 class Actor(MLP):
