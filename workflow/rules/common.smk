@@ -9,8 +9,10 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import attempt, plan, progress, runs, sources
+from workflow import use_this_python, attempt, plan, progress, runs, sources
 from workflow.suite import load, text
+
+use_this_python()
 
 try:
     SUITE = load(config)

@@ -44,6 +44,8 @@ TINY = {
         "safety_bound": {"values": [25, 50], "scenarios": ["ant_2x4"]},
     },
     "efficiency": {"scenarios": ["ant_2x4"], "algorithms": ["mafocops", "macpo"], "repeats": 1, "steps": 100},
+    "legacy": {"scenarios": ["ant_2x4"], "algorithms": ["macpo"]},
+    "benchmark": {"scenarios": ["ant_2x4", "ant_8x1"], "algorithms": ["mafocops"], "threads": 1, "rounds": 1},
 }
 
 
@@ -55,6 +57,7 @@ class Project:
         self.config = TINY | {}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake with `self.config`; stdout and stderr together in `stdout`."""

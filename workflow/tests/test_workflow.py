@@ -15,8 +15,8 @@ def counts(output: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("paper", {"train": 535, "efficiency": 195, "learning_curves": 5}),
-        ("quick", {"learning_curves": 5, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
+        ("paper", {"train": 555, "efficiency": 195, "learning_curves": 6, "comparison": 1}),
+        ("quick", {"learning_curves": 6, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
         ("smoke", {"learning_curves": 3, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
     ],
 )
@@ -34,18 +34,22 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     done = project.snakemake("--cores", "2", "all")
     assert done.returncode == 0, done.stdout[-3000:]
     results = project.root / "results/tiny"
-    for name in ("figure2", "figure6"):
+    for name in ("figure2", "figure6", "legacy"):
         assert all((results / f"figures/{name}{suffix}").stat().st_size for suffix in (".svg", ".png", ".csv"))
     for name in ("table1", "table2", "table3", "table4"):
         assert all((results / f"tables/{name}{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex"))
     assert "figure2" in (results / "report.html").read_text()
-    assert (results / "verdict.md").exists()
-    assert len(project.calls()) == len(MAIN) + 1 + 1 + 1 + 2  # main runs, one value for each of three grids, timing
-    assert re.search(r"\[7/7 runs, 100 % of the training steps, nothing left to train\]", done.stdout)
+    assert (results / "verdict.md").exists() and (results / "comparison_profile.svg").exists()
+    # main runs, one value for each of three grids, timing, macpo with and without the errors of the original
+    calls = project.calls()
+    assert len(calls) == len(MAIN) + 1 + 1 + 1 + 2 + 2 and "ant_2x4 macpo legacy 0" in calls
+    assert re.search(r"\[9/9 runs, 100 % of the training steps, nothing left to train\]", done.stdout)
     again = project.snakemake("-n", "all")
     assert "Nothing to be done" in again.stdout and "No run is ahead" in again.stdout
     progress = project.run("python", "-m", "workflow.progress", "results/tiny")
-    assert progress.stdout.startswith("[7/7 runs, 100 %")
+    assert progress.stdout.startswith("[9/9 runs, 100 %")
+    measures = counts(project.snakemake("-n", "benchmark").stdout)
+    assert measures["measure"] == 2 and measures["benchmark"] == 1 and "train" not in measures
 
 
 def test_a_change_reruns_only_what_it_affects(project):

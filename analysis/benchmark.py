@@ -1,0 +1,188 @@
+"""How fast training runs beside the physics it needs, and where the time of an iteration goes.
+
+Physics alone is the limit that no trainer on the same machine can pass. Steps per second turn into microseconds per
+environment step, which add up: physics, the rest of the collection (observations, networks, bookkeeping), the update.
+
+    python -m analysis.benchmark --measurements FILE ... --output BASE
+"""
+
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analysis import captions, output, style, tables
+from analysis.tables import Printed
+from envs import scenarios
+from envs.scenarios import SCENARIOS
+
+SPEEDS = ["physics", "collect", "update", "end_to_end"]
+NUMBERS = ["threads", *SPEEDS, "ratio", "peak_rss_mib"]
+COLUMNS = ["scenario", "algorithm", *NUMBERS]
+# Parts of an iteration in the order of the bars: column and legend.
+PARTS = {"physics_us": "physics", "rest_us": "rest of the collection", "update_us": "update"}
+FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAgent Ant"}
+
+BAR, TITLE_ROWS = 0.165, 1.4  # inches from one bar to the next; room above a scenario's bars for its name, in bars
+LABELS, PANEL, GAP, HEAD, AXIS = 0.85, 2.35, 0.2, 0.62, 0.45  # inches
+
+
+def _read_one(path: str) -> pd.DataFrame:
+    """Return the single row of one measurement, checked."""
+    try:
+        frame = pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a measurement: {str(error).strip()}") from error
+    absent = [column for column in COLUMNS if column not in frame]
+    if absent:
+        raise ValueError(f"{path} lacks the column {absent[0]!r}; a measurement needs {', '.join(COLUMNS)}")
+    if len(frame) != 1:
+        raise ValueError(f"{path} must hold one row, not {len(frame)}")
+    for column in NUMBERS:
+        value = pd.to_numeric(frame[column], errors="coerce").iloc[0]
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{path} holds {frame[column].iloc[0]!r} in column {column!r}, which should be above 0")
+    try:
+        scenarios.get(frame["scenario"].iloc[0])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return frame[COLUMNS].assign(file=path)
+
+
+def read(paths: Sequence[str]) -> pd.DataFrame:
+    """Return all measurements, scenarios and algorithms in the usual order, with what a step costs.
+
+    Returns:
+        one row per measurement: `scenario`, `algorithm`, `threads`; `physics`, `collect`, `update`, `end_to_end` in
+        environment steps per second; `ratio` (end to end / physics); `peak_rss_mib`; and in microseconds per
+        environment step the parts `physics_us`, `rest_us` (collection less physics) and `update_us`.
+
+    Raises:
+        ValueError: a file is no measurement, or two files measure the same algorithm on the same scenario.
+    """
+    frame = pd.concat([_read_one(str(path)) for path in paths], ignore_index=True)
+    twice = frame[frame.duplicated(["scenario", "algorithm"], keep=False)]
+    if len(twice):
+        raise ValueError(f"{twice['file'].iloc[0]} and {twice['file'].iloc[1]} hold the same measurement")
+    ranks = {"scenario": list(SCENARIOS), "algorithm": style.order(frame["algorithm"])}
+    frame = frame.sort_values(list(ranks), key=lambda names: names.map(ranks[names.name].index), ignore_index=True)
+    each = {speed: 1e6 / frame[speed] for speed in SPEEDS}
+    parts = {"physics_us": each["physics"], "rest_us": each["collect"] - each["physics"], "update_us": each["update"]}
+    return frame.drop(columns="file").assign(**parts)
+
+
+def _speeds(frame: pd.DataFrame) -> Printed:
+    """Return the layout of all measurements."""
+    header = ["Scenario", "Algorithm", "Physics", "Collect", "Update", "End to end", "Ratio", "Peak RSS (MiB)"]
+    decimals = dict.fromkeys(SPEEDS, 0) | {"ratio": 2, "peak_rss_mib": 0}
+    rows = [
+        [
+            SCENARIOS[row["scenario"]].title,
+            style.label(row["algorithm"]),
+            *(tables.number(row[name], places) for name, places in decimals.items()),
+        ]
+        for _, row in frame.iterrows()
+    ]
+    return Printed([("", name) for name in header], rows)
+
+
+def speed_up(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return MAFOCOPS / MACPO end to end, `ours` beside the `paper`'s (Table 1), indexed by measured scenario."""
+    wide = frame.pivot(index="scenario", columns="algorithm", values="end_to_end")
+    wide = wide.reindex(index=frame["scenario"].unique(), columns=["mafocops", "macpo"])
+    published = tables.paper("table1_fps").set_index("scenario")
+    ratios = {"ours": wide["mafocops"] / wide["macpo"], "paper": published["mafocops_fps"] / published["macpo_fps"]}
+    return pd.DataFrame(ratios).loc[wide.index]
+
+
+def markdown(frame: pd.DataFrame, caption: str) -> str:
+    """Return all measurements and the speed-ups in Markdown."""
+    ratios = speed_up(frame)
+    rows = [
+        [SCENARIOS[name].title, *(tables.number(value, 2) for value in row)]
+        for name, row in zip(ratios.index, ratios.to_numpy(), strict=True)
+    ]
+    second = Printed([("", "Scenario"), ("", "Measured"), ("Paper,", "Table 1")], rows)
+    what = "End-to-end speed of MAFOCOPS divided by MACPO's:"
+    return f"{tables.markdown(_speeds(frame), caption)}\n{tables.markdown(second, what)}"
+
+
+def _positions(panel: pd.DataFrame) -> np.ndarray:
+    """Return the vertical position of each bar, in bars from the top: a gap for a name above each scenario."""
+    group = panel["scenario"].ne(panel["scenario"].shift()).cumsum()
+    return np.arange(len(panel)) + TITLE_ROWS * group.to_numpy()
+
+
+def _draw_family(axis: Axes, panel: pd.DataFrame, colours: Sequence[str]) -> None:
+    """Draw the stacked bars of one family, scenario by scenario."""
+    y, left = _positions(panel), np.zeros(len(panel))
+    for part, colour in zip(PARTS, colours, strict=True):
+        axis.barh(y, panel[part], left=left, height=0.78, color=colour, linewidth=0)
+        left += panel[part].to_numpy()
+    axis.set_yticks(y, [style.label(name) for name in panel["algorithm"]], fontsize=7.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+    for scenario, first in panel.assign(y=y).groupby("scenario", sort=False)["y"].first().items():
+        look = {"transform": axis.get_yaxis_transform(), "va": "bottom", "fontsize": 8, "color": style.INK}
+        axis.text(0, first - 0.55, SCENARIOS[scenario].title, fontweight="bold", **look)
+    axis.set_ylim(y[-1] + 0.7, 0)  # from the top down
+    axis.set_title(FAMILIES[SCENARIOS[panel["scenario"].iloc[0]].family])
+
+
+def draw(frame: pd.DataFrame, caption: str) -> Figure:
+    """Draw one column of stacked bars per family, on a common axis of microseconds per environment step."""
+    style.use()
+    family = frame["scenario"].map(lambda name: SCENARIOS[name].family)
+    columns = [frame[family == name] for name in FAMILIES if (family == name).any()]
+    heights = [BAR * (_positions(panel)[-1] + 0.7) for panel in columns]
+    width = len(columns) * (LABELS + PANEL) + GAP * len(columns)
+    text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
+    height = HEAD + max(heights) + AXIS + 0.12 + style.CAPTION_LINE * len(text)
+    figure, colours = plt.figure(figsize=(width, height)), style.graded(len(PARTS))
+    longest = frame[list(PARTS)].sum(axis=1).max()
+    for i, (panel, tall) in enumerate(zip(columns, heights, strict=True)):
+        left = LABELS + i * (LABELS + PANEL + GAP)
+        axis = figure.add_axes((left / width, 1 - (HEAD + tall) / height, PANEL / width, tall / height))
+        _draw_family(axis, panel, colours)
+        axis.set(xlim=(0, 1.03 * longest), xlabel="Microseconds per environment step")
+    handles = [Patch(color=colour, label=label) for colour, label in zip(colours, PARTS.values(), strict=True)]
+    figure.legend(handles=handles, loc="upper center", ncols=len(PARTS), frameon=False, handlelength=1.2)
+    figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
+    return figure
+
+
+def _caption(frame: pd.DataFrame, note: str) -> str:
+    """Return what was measured and how."""
+    threads = " or ".join(map(str, sorted(frame["threads"].unique())))
+    sentences = [
+        "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, medians "
+        "over rounds of one iteration after a warm-up; ratio: end to end / physics.",
+        "Bars: the same numbers as time per environment step, summed over all worlds and agents.",
+        f"{captions.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
+        note,
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def main() -> None:
+    """Command line."""
+    parser = output.Parser(description="Show speeds, and where the time of an iteration goes.")
+    parser.add_argument(
+        "--measurements", nargs="+", required=True, metavar="FILE", help="files from `python -m algorithms.benchmark`"
+    )
+    parser.add_argument("--note", default="", help="sentence appended to the caption")
+    parser.add_argument("--output", required=True, metavar="BASE", help="path without suffix")
+    options = parser.parse_args()
+    frame = read(options.measurements)
+    caption = _caption(frame, options.note)
+    style.save(draw(frame, caption), frame, caption, options.output)
+    output.write(options.output, {".md": markdown(frame, caption)})
+
+
+if __name__ == "__main__":
+    output.command(main)

@@ -1,0 +1,83 @@
+"""The benchmark's table and bars, and the figure of the original code's errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import benchmark, learning_curves
+from analysis.tests.conftest import ALGORITHMS
+from envs.scenarios import SCENARIOS
+
+
+@pytest.fixture
+def measurement(tmp_path):
+    """Return a function that writes one measurement; collection and update follow from what a step costs."""
+
+    def write_one(scenario="ant_2x4", algorithm="mafocops", physics=100.0, rest=20.0, update=30.0, **columns):
+        row = {
+            "scenario": scenario,
+            "algorithm": algorithm,
+            "threads": 1,
+            "physics": 1e6 / physics,
+            "collect": 1e6 / (physics + rest),
+            "update": 1e6 / update,
+            "end_to_end": 1e6 / (physics + rest + update),
+            "ratio": physics / (physics + rest + update),
+            "peak_rss_mib": 300.0,
+        } | columns
+        path = tmp_path / f"{scenario}-{algorithm}.csv"
+        pd.DataFrame([row]).to_csv(path, index=False)
+        return path
+
+    return write_one
+
+
+def test_the_parts_of_a_step_are_the_microseconds_that_were_measured(measurement):
+    frame = benchmark.read([measurement(physics=100.0, rest=20.0, update=30.0)])
+    assert np.allclose(frame[list(benchmark.PARTS)], [[100.0, 20.0, 30.0]])
+
+
+def test_all_scenarios_and_algorithms_fit_one_figure_and_one_table(measurement, command, tmp_path):
+    files = [measurement(s, a) for s in reversed(SCENARIOS) for a in ALGORITHMS]
+    command(benchmark, "--measurements", *files, "--output", tmp_path / "out" / "b")
+    rows = pd.read_csv(tmp_path / "out" / "b.csv")
+    assert rows["scenario"].unique().tolist() == list(SCENARIOS) and len(rows) == 65
+    assert (tmp_path / "out" / "b.md").read_text().count("| MAFOCOPS |") == 13
+    assert all((tmp_path / "out" / f"b{suffix}").stat().st_size for suffix in (".svg", ".png", ".caption.txt"))
+
+
+def test_the_speed_up_stands_beside_that_of_table_1(measurement):
+    frame = benchmark.read([measurement(), measurement(algorithm="macpo", update=180.0)])
+    ratios = benchmark.speed_up(frame).loc["ant_2x4"]
+    assert ratios["ours"] == pytest.approx(300 / 150) and ratios["paper"] == pytest.approx(270 / 218)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [({"physics": "fast"}, "'physics'"), ({"ratio": -1.0}, "'ratio'"), ({"scenario": "ant_9x9"}, "'ant_9x9'")],
+)
+def test_a_foreign_measurement_is_refused_in_one_sentence(measurement, columns, words):
+    path = measurement()
+    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=words) as refusal:
+        benchmark.read([path])
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_the_same_measurement_twice_is_refused(measurement):
+    path = measurement()
+    with pytest.raises(ValueError, match="same measurement"):
+        benchmark.read([path, path])
+
+
+def test_the_legacy_figure_pairs_each_algorithm_with_its_legacy_variant(write, command, tmp_path):
+    runs = [write(algorithm=a, variant=v) for a in ("macpo", "mappo_l") for v in ("default", "legacy")]
+    runs.append(write(algorithm="macpo", variant="fraction_coef=0.3"))
+    base = tmp_path / "legacy"
+    command(learning_curves, "--name", "legacy", "--scenarios", "ant_2x4", "--metrics", *runs, "--output", base)
+    drawn = pd.read_csv(f"{base}.csv")
+    assert set(drawn["line"]) == {"macpo", "macpo legacy", "mappo_l", "mappo_l legacy"}
+    lines = {line.key: line for line in learning_curves._lines(drawn, "legacy")}
+    assert lines["macpo"].colour == lines["macpo legacy"].colour != lines["mappo_l"].colour
+    assert lines["macpo"].style == "-" != lines["macpo legacy"].style
+    assert "Q1-Q8" in base.with_name("legacy.caption.txt").read_text()

@@ -1,0 +1,44 @@
+"""How fast training runs beside the physics it needs, and where an iteration's time goes."""
+
+
+# Like the timing of Tables 1 and 2: one at a time, with the machine to itself.
+rule measure:
+    input:
+        source=lambda wildcards: ("algorithms/benchmark.py", *sources.files(wildcards.algorithm)),
+    output:
+        "<results>/benchmark/{scenario}/{algorithm}/measurement.csv",
+    log:
+        "<results>/logs/benchmark/{scenario}/{algorithm}.log",
+    retries: ATTEMPTS - 1
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores
+    resources:
+        gpu=1,
+        mem_mb=500,
+    params:
+        settings=settings_arguments,
+        threads=SUITE.benchmark.get("threads"),
+        rounds=SUITE.benchmark.get("rounds"),
+    shell:
+        "device=(cpu cuda); python -m algorithms.benchmark --scenario {wildcards.scenario} "
+        "--algorithm {wildcards.algorithm} --threads {params.threads} --rounds {params.rounds} {params.settings} "
+        "--device ${{device[{resources.gpu}]}} --output {output} > {log} 2>&1"
+
+
+rule benchmark:
+    input:
+        measurements=measured,
+        source=sources.analysis(),
+    output:
+        multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".caption.txt"),
+        markdown="<results>/benchmark/benchmark.md",
+    log:
+        "<results>/logs/benchmark/benchmark.log",
+    conda:
+        "../../environment.yml"
+    params:
+        base=subpath(output.markdown, strip_suffix=".md"),
+        note=NOTE,
+    shell:
+        "python -m analysis.benchmark --measurements {input.measurements} {params.note} --output {params.base} 2> {log}"
