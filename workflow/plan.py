@@ -44,14 +44,17 @@ def measured(folder: Path) -> dict[tuple[str, str], float]:
 def estimate(runs: Iterable[tuple[str, int, bool]], folder: Path, cores: int) -> list[Planned]:
     """Return runs, given as (metrics file, steps, ahead), with the wall time each adds when all cores are busy.
 
+    A pair that was never measured is taken to be as fast as the median of its scenario.
+
     A timing run has the machine to itself, a training run shares it with as many others as there are cores.
     """
     table = speeds(folder)
-    usual = statistics.median(table.values())
+    usual = {key[0]: statistics.median(v for k, v in table.items() if k[0] == key[0]) for key in table}
+    overall = statistics.median(table.values())
     planned = []
     for metrics, steps, ahead in runs:
         kind, scenario, algorithm = Path(metrics).relative_to(folder).parts[:3]
-        seconds = START_SECONDS + steps / table.get((scenario, algorithm), usual)
+        seconds = START_SECONDS + steps / table.get((scenario, algorithm), usual.get(scenario, overall))
         planned.append(Planned(metrics, steps, seconds if kind == "efficiency" else seconds / cores, ahead))
     return planned
 
