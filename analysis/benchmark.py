@@ -30,6 +30,7 @@ FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAg
 
 BAR, TITLE_ROWS = 0.165, 1.4  # inches from one bar to the next; room above a scenario's bars for its name, in bars
 LABELS, PANEL, GAP, HEAD, AXIS = 0.85, 2.35, 0.2, 0.62, 0.45  # inches
+NARROWEST = 4.8  # inches that the legend takes
 
 
 def _read_one(path: str) -> pd.DataFrame:
@@ -140,14 +141,15 @@ def draw(frame: pd.DataFrame, caption: str) -> Figure:
     family = frame["scenario"].map(lambda name: SCENARIOS[name].family)
     columns = [frame[family == name] for name in FAMILIES if (family == name).any()]
     heights = [BAR * (_positions(panel)[-1] + 0.7) for panel in columns]
-    width = len(columns) * (LABELS + PANEL) + GAP * len(columns)
+    width = max(len(columns) * (LABELS + PANEL + GAP), NARROWEST)
+    pitch = width / len(columns)
     text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
     height = HEAD + max(heights) + AXIS + 0.12 + style.CAPTION_LINE * len(text)
     figure, colours = plt.figure(figsize=(width, height)), style.graded(len(PARTS))
     longest = frame[list(PARTS)].sum(axis=1).max()
     for i, (panel, tall) in enumerate(zip(columns, heights, strict=True)):
-        left = LABELS + i * (LABELS + PANEL + GAP)
-        axis = figure.add_axes((left / width, 1 - (HEAD + tall) / height, PANEL / width, tall / height))
+        place = (i * pitch + LABELS, height - HEAD - tall, pitch - LABELS - GAP, tall)
+        axis = figure.add_axes(np.divide(place, (width, height, width, height)))
         _draw_family(axis, panel, colours)
         axis.set(xlim=(0, 1.03 * longest), xlabel="Microseconds per environment step")
     handles = [Patch(color=colour, label=label) for colour, label in zip(colours, PARTS.values(), strict=True)]

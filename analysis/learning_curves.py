@@ -26,9 +26,9 @@ SUBJECTS = {
 }
 REMARKS = {
     "figure6": "The supplement does not print its bounds: the published one (50) and ours.",
-    LEGACY: "The variant legacy switches the errors Q1-Q8 of the original code on: ratio by action dimension, factor M "
-    "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; MACPO also wrong sign "
-    "in the KL, wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",
+    LEGACY: "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor M "
+    "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a wrong "
+    "sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",
 }
 
 

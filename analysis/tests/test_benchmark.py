@@ -1,5 +1,7 @@
 """The benchmark's table and bars, and the figure of the original code's errors."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +70,41 @@ def test_the_same_measurement_twice_is_refused(measurement):
     path = measurement()
     with pytest.raises(ValueError, match="same measurement"):
         benchmark.read([path, path])
+
+
+@pytest.mark.parametrize("content", ["", "scenario\nant_2x4\n", "header only"])
+def test_nothing_is_written_for_a_file_that_is_no_measurement(measurement, command, tmp_path, content):
+    good, bad = measurement(), measurement(algorithm="macpo")
+    bad.write_text(bad.read_text().splitlines()[0] + "\n" if content == "header only" else content)
+    with pytest.raises(ValueError, match="macpo"):
+        command(benchmark, "--measurements", good, bad, "--output", tmp_path / "b")
+    assert not list(tmp_path.glob("b.*"))
+
+
+@pytest.mark.parametrize("chosen", [["ant_2x4"], ["halfcheetah_2x3", "ant_4x2"], list(SCENARIOS)])
+def test_legend_and_bars_lie_inside_the_figure(measurement, chosen):
+    frame = benchmark.read([measurement(s, a) for s in chosen for a in ALGORITHMS])
+    figure = benchmark.draw(frame, "A caption.")
+    figure.draw_without_rendering()
+    boxes = [figure.legends[0].get_window_extent(), *(axis.get_tightbbox() for axis in figure.axes)]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
+    ends = sorted((box.x0, box.x1) for box in boxes[1:])
+    assert all(left[1] < right[0] for left, right in pairwise(ends))  # no column covers the next
+    assert sum(len(axis.patches) for axis in figure.axes) == len(frame) * len(benchmark.PARTS)
+
+
+def test_an_algorithm_alone_has_no_speed_up(measurement, command, tmp_path):
+    command(benchmark, "--measurements", measurement(algorithm="happo"), "--output", tmp_path / "b")
+    assert "| Ant 2x4 | n/a | 1.24 |" in (tmp_path / "b.md").read_text()
+
+
+def test_a_legacy_figure_whose_runs_all_failed_still_exists_and_says_so(write, command, tmp_path):
+    failed = write(algorithm="macpo", variant="legacy", iterations=1)
+    failed.write_text(failed.read_text().splitlines()[0] + "\n")
+    base = tmp_path / "legacy"
+    command(learning_curves, "--name", "legacy", "--scenarios", "ant_2x4", "--metrics", failed, "--output", base)
+    assert "1 of 1 run missing" in base.with_name("legacy.caption.txt").read_text()
 
 
 def test_the_legacy_figure_pairs_each_algorithm_with_its_legacy_variant(write, command, tmp_path):

@@ -32,6 +32,20 @@ for i in range(1, 11):
 pathlib.Path(o.output, "metrics.csv").write_text("\\n".join(rows) + "\\n")
 '''
 
+FAKE_BENCHMARK = '''
+"""Writes a made-up measurement, and notes every call in `calls`."""
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+for name in ("scenario", "algorithm", "threads", "rounds", "device", "output"):
+    parser.add_argument("--" + name)
+parser.add_argument("--set", nargs="+", default=[])
+o = parser.parse_args()
+with open("calls", "a") as file:
+    print("measure", o.scenario, o.algorithm, o.threads, o.rounds, o.device, *o.set, file=file)
+header = "scenario,algorithm,threads,physics,collect,update,end_to_end,ratio,peak_rss_mib"
+pathlib.Path(o.output).write_text(f"{header}\\n{o.scenario},{o.algorithm},{o.threads},4000,2000,2000,1000,0.25,300\\n")
+'''
+
 TINY = {
     "name": "tiny",
     "steps": 1000,
@@ -92,4 +106,5 @@ def _copy(root: Path) -> Path:
         shutil.copy(sources.ROOT / name, root / name)
     (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
     (root / "algorithms/train.py").write_text(FAKE_TRAINER)
+    (root / "algorithms/benchmark.py").write_text(FAKE_BENCHMARK)
     return root

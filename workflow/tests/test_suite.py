@@ -60,6 +60,20 @@ def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
     assert sum("/happo/default/" in path for path in needed) == 4 * 5
 
 
+def test_a_suite_without_legacy_and_benchmark_needs_no_runs_for_them():
+    suite = load(PAPER | {"legacy": None, "benchmark": None})
+    assert runs.LEGACY not in runs.figures(suite) and not runs.measurements(suite)
+    without = load({key: value for key, value in PAPER.items() if key not in ("legacy", "benchmark")})
+    assert (without.legacy, without.benchmark) == (suite.legacy, suite.benchmark)
+
+
+def test_the_legacy_figure_sets_every_legacy_run_beside_a_main_run():
+    needed = set(runs.needed(load(PAPER), runs.LEGACY))
+    legacy = {path for path in needed if "/legacy/" in path}
+    assert {path.replace("/legacy/", "/default/") for path in legacy} == needed - legacy
+    assert needed - legacy <= set(runs.main_runs(load(PAPER)))
+
+
 TABLE_5 = {
     "ant_2x4": 0.38,
     "ant_8x1": 0.38,
@@ -150,6 +164,17 @@ REFUSED = {
     "an unknown place": ({"settings": {"macpo": {"spider": {}}}}, ["'spider'", "halfcheetah"]),
     "a setting of the wrong type": ({"settings": {"macpo": {"all": {"epochs": 1.5}}}}, ["epochs", "1.5", "int"]),
     "a task hidden in settings": ({"settings": {"all": {"all": {"walls": "free"}}}}, ["walls", "environment"]),
+    "a legacy variant that no one has": (
+        {"legacy": {"algorithms": ["happo"]}},
+        ["algorithm in legacy", "'happo'", "macpo, mappo_l"],
+    ),
+    "an unknown scenario of the legacy figure": (
+        {"legacy": {"scenarios": ["ant_3x3"]}},
+        ["legacy", "'ant_3x3'", "ant_2x4"],
+    ),
+    "an algorithm that cannot be measured": ({"benchmark": {"algorithms": ["ppo"]}}, ["benchmark", "'ppo'", "mappo_l"]),
+    "no rounds to measure": ({"benchmark": {"rounds": 0}}, ["benchmark.rounds=0", "at least 1"]),
+    "a word for a group": ({"legacy": "none"}, ["legacy='none'", "mapping", "null"]),
     "rules that are not there": ({"extra_algorithms": {"foo": "no.smk"}}, ["foo", "no.smk"]),
     "a name with a path": ({"name": "../x"}, ["name", "../x"]),
 }
@@ -186,6 +211,7 @@ def test_settings_read_from_the_source_are_those_of_the_code(algorithm):
     fields = dataclasses.fields(algorithms.ALGORITHMS[algorithm].Config)
     found = sources.fields(algorithm)
     assert tuple(algorithms.ALGORITHMS) == sources.algorithms()
+    assert sources.variants(algorithm) == tuple(getattr(algorithms.ALGORITHMS[algorithm], "VARIANTS", ()))
     assert {field.name for field in fields} == set(found)
     assert {f.name: f.default for f in fields if found[f.name].default is not None} == {
         name: field.default for name, field in found.items() if field.default is not None

@@ -38,7 +38,8 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
         assert all((results / f"figures/{name}{suffix}").stat().st_size for suffix in (".svg", ".png", ".csv"))
     for name in ("table1", "table2", "table3", "table4"):
         assert all((results / f"tables/{name}{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex"))
-    assert "figure2" in (results / "report.html").read_text()
+    page = (results / "report.html").read_text()
+    assert all(name in page for name in ("figure2", "legacy", "comparison_profile"))
     assert (results / "verdict.md").exists() and (results / "comparison_profile.svg").exists()
     # main runs, one value for each of three grids, timing, macpo with and without the errors of the original
     calls = project.calls()
@@ -48,8 +49,6 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     assert "Nothing to be done" in again.stdout and "No run is ahead" in again.stdout
     progress = project.run("python", "-m", "workflow.progress", "results/tiny")
     assert progress.stdout.startswith("[9/9 runs, 100 %")
-    measures = counts(project.snakemake("-n", "benchmark").stdout)
-    assert measures["measure"] == 2 and measures["benchmark"] == 1 and "train" not in measures
 
 
 def test_a_change_reruns_only_what_it_affects(project):
@@ -125,10 +124,42 @@ def test_a_wrong_configuration_is_refused_before_anything_runs(project, change, 
     assert not (project.root / "results").exists()
 
 
-def test_a_figure_that_the_suite_leaves_out_is_refused(project):
-    done = project.snakemake("-n", "figure5")
+@pytest.mark.parametrize("target", ["figure5", "legacy", "benchmark"])
+def test_what_the_suite_leaves_out_is_refused_in_one_sentence(project, target):
+    project.config |= {"legacy": None, "benchmark": None}
+    done = project.snakemake("-n", target)
     assert done.returncode == 1
-    assert "the suite tiny has no runs for figure5" in done.stdout
+    assert f"the suite tiny has no runs for {target}" in done.stdout and "Traceback (most recent" not in done.stdout
+
+
+def test_the_benchmark_measures_one_by_one_and_trains_nothing(project):
+    project.config |= {"settings": {"all": {"ant": {"gamma": 0.9}}}}
+    done = project.snakemake("--cores", "2", "benchmark")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert project.calls() == [f"measure {name} mafocops 1 1 cpu gamma=0.9" for name in ("ant_2x4", "ant_8x1")]
+    assert re.findall(r"^    threads: (\d+)$", done.stdout, re.MULTILINE) == ["2", "2"]  # all cores: never side by side
+    base = project.root / "results/tiny/benchmark/benchmark"
+    assert all(base.with_suffix(suffix).stat().st_size for suffix in (".svg", ".png", ".csv", ".md"))
+    assert "Nothing to be done" in project.snakemake("-n", "benchmark").stdout
+    project.config["benchmark"] = project.config["benchmark"] | {"rounds": 2}
+    project.snakemake("--cores", "2", "benchmark")
+    assert project.calls() == [f"measure {name} mafocops 1 2 cpu gamma=0.9" for name in ("ant_2x4", "ant_8x1")]
+
+
+def test_settings_of_an_algorithm_apply_to_its_legacy_variant_and_the_verdict_ignores_the_figure(project):
+    project.config |= {"settings": {"macpo": {"ant": {"gamma": 0.9}}}}
+    assert project.snakemake("--cores", "2", "legacy").returncode == 0
+    assert project.calls() == ["ant_2x4 macpo default 0 gamma=0.9", "ant_2x4 macpo legacy 0 gamma=0.9"]
+    assert project.snakemake("--cores", "2", "verdict").returncode == 0
+    assert "legacy" not in (project.root / "results/tiny/verdict.csv").read_text()
+
+
+def test_the_comparison_rests_on_the_main_runs_alone(project):
+    assert project.snakemake("--cores", "2", "comparison").returncode == 0
+    assert set(project.calls()) == MAIN
+    results = project.root / "results/tiny"
+    assert all((results / f"comparison{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex", ".caption.txt"))
+    assert "2 runs, none missing" in (results / "comparison_profile.caption.txt").read_text()
 
 
 def test_the_device_follows_the_resources(project):
