@@ -95,9 +95,7 @@ class MACPO:
         ratio = self.ratio(policy, batch)
         on_cost = batch.factor if config.legacy_factor_on_cost else torch.ones_like(batch.factor)
         costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.unbind(1)]
-        signals = torch.stack(
-            [-batch.advantage, *costs]
-        )  # (1 + C, B): surrogates mean(ratio * signal), all to be decreased
+        signals = torch.stack([-batch.advantage, *costs])  # (1 + C, B): each mean(ratio * signal) is to be decreased
         gradients = torch.stack([actor.gradient(policy, batch.action, s * ratio / rows).clone() for s in signals])
 
         def hessian(direction: Tensor) -> Tensor:
@@ -115,15 +113,7 @@ class MACPO:
         step = torch.tensor(weights, dtype=natural.dtype, device=natural.device) @ natural
         step = step * min(1.0, config.max_step_norm / (float(step.norm()) + 1e-12))
         searched = self.line_search(actor, batch, policy, signals, step, solution, c)
-        return {f"case_{k}": float(solution.case == k) for k in range(4)} | {
-            "lam": solution.lam,
-            "nu": float(solution.nu.mean()),
-            "c": float(c.mean()),
-            "q": products[0, 0],
-            "r": products[1:, 0].mean(),
-            "s": products[1:, 1:].diagonal().mean(),
-            **searched,
-        }
+        return diagnostics(solution, products, c, config.kl_threshold) | searched
 
     def ratio(self, policy: Gaussian, batch: Batch) -> Tensor:
         """Return the probability ratio to the policy that acted (B,)."""
@@ -160,9 +150,20 @@ class MACPO:
             change = ((self.ratio(new, batch) - before) * signals).flatten(1).sum(1) / len(batch.action)
             improved = bool(change[0] < 0) or solution.case < BOUNDARY
             if kl <= config.kl_threshold and improved and bool((change[1:] <= slack).all()):
-                return {"line_search": float(trial), "accepted": 1.0, "kl_old_new": kl}
+                return {"line_search": float(trial), "accepted": 1.0, "step_kl": kl}
         actor.theta.copy_(start)
-        return {"line_search": float(config.line_search_steps), "accepted": 0.0, "kl_old_new": 0.0}
+        return {"line_search": float(config.line_search_steps), "accepted": 0.0, "step_kl": 0.0}
+
+
+def diagnostics(solution: Solution, products: np.ndarray, c: np.ndarray, delta: float) -> dict[str, float]:
+    """Return the case as four indicators, the multipliers, and the dual's constants in CPO's letters."""
+    q, r, s = products[0, 0], products[1:, 0], products[1:, 1:]
+    inverse = np.linalg.pinv(s)
+    constants = {"q": q, "r": r.mean(), "s": s.diagonal().mean(), "c": c.mean()}
+    left = {"A": q - r @ inverse @ r, "B": 2 * delta - c @ inverse @ c}  # of g, and of the ball, beside the constraints
+    multipliers = {"lam": solution.lam, "nu": solution.nu.mean()}
+    cases = {f"case_{k}": solution.case == k for k in range(4)}
+    return {name: float(value) for name, value in (cases | multipliers | constants | left).items()}
 
 
 def misprinted_kl(old: Gaussian, new: Gaussian) -> Tensor:

@@ -109,7 +109,8 @@ class Learner:
         scale = advantage.std(0, unbiased=False)
         advantage = (advantage - advantage.mean(0)) / (scale + 1e-5)
         length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
-        violation = torch.tensor(self._episode_cost(rollout) - self.bound, dtype=torch.float32, device=self.device)
+        cost = self._episode_cost(rollout)
+        violation = torch.tensor(cost - self.bound, dtype=torch.float32, device=self.device)
         action = rollout.action.flatten(0, 1).to(self.device)  # (B, N, A)
         summed = not getattr(self.config, "legacy_unsummed", False)
         reward_advantage = advantage[:, 0] if summed else advantage[:, :1].expand(-1, self.sizes.action)
@@ -129,7 +130,8 @@ class Learner:
                 factor = factor * torch.exp(new.log_prob(acted, summed) - batch.log_prob)
             entropy = float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e)
             shared = {"kl": float(new.kl(old).mean()), "entropy": entropy}
-            diagnostics.append((shared, own | {"std": float(new.std.mean())}))
+            own |= {"std": float(new.std.mean()), "kl_old_new": float(old.kl(new).mean()), "j_c": float(cost.mean())}
+            diagnostics.append((shared, own))
         return tuple(
             {name: float(np.mean([agent[name] for agent in found])) for name in found[0]}
             for found in zip(*diagnostics, strict=True)

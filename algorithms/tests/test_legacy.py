@@ -91,7 +91,7 @@ def test_macpo_solves_the_problem_its_switches_describe(switch):
     for name, value in wanted.items():
         assert found[name] == pytest.approx(float(value), rel=1e-4), name
     if found["accepted"]:
-        assert found["kl_old_new"] == pytest.approx(float(divergence(actor.theta)), rel=1e-9)
+        assert found["step_kl"] == pytest.approx(float(divergence(actor.theta)), rel=1e-9)
 
 
 @pytest.mark.parametrize(("divergence", "curvature"), [(Gaussian.kl, 0.145), (misprinted_kl, 0.538)])

@@ -256,11 +256,11 @@ def test_the_line_search_keeps_its_promises(seed, violation, fraction, costs):
     start, policy, before = actor.theta.clone(), actor.policy_of_all(batch.observation), surrogates(actor, batch)
     found = algorithm.step(actor, batch)
     if not found["accepted"]:
-        assert torch.equal(actor.theta, start) and found["kl_old_new"] == 0
+        assert torch.equal(actor.theta, start) and found["step_kl"] == 0
         return
     kl = policy.kl(actor.policy_of_all(batch.observation)).mean()
     change = surrogates(actor, batch) - before
-    assert kl <= algorithm.config.kl_threshold + 1e-12 and found["kl_old_new"] == pytest.approx(float(kl))
+    assert kl <= algorithm.config.kl_threshold + 1e-12 and found["step_kl"] == pytest.approx(float(kl))
     assert (change[1:] <= max(-violation / batch.episode_length, 0.0) + 1e-9).all()
     if found["case_2"] or found["case_3"]:
         assert change[0] > -1e-12
