@@ -150,8 +150,8 @@ MUTATIONS = [
     Mutation(
         "bound ignored",
         "core/learner.py",
-        "self._episode_cost(rollout) - self.bound",
-        "self._episode_cost(rollout)",
+        "torch.tensor(cost - self.bound",
+        "torch.tensor(cost",
         "learner",
     ),
     Mutation(
