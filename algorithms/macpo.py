@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .core.config import LEGACY
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
 from .core.networks import STD_SCALE, Actor, Gaussian, minibatches
@@ -56,7 +57,8 @@ class MACPO:
 
     Config = Config
     VARIANTS = {  # noqa: RUF012
-        "legacy": {
+        "legacy": LEGACY
+        | {
             "trust_region": "minibatch",
             "fraction_coef": "0.3",
             "max_step_norm": "0.5",
@@ -64,10 +66,6 @@ class MACPO:
             "legacy_unsummed": "true",
             "legacy_factor_on_cost": "true",
             "legacy_constraint_scale": "true",
-            "legacy_time_limit": "true",
-            "legacy_stale_cost": "true",
-            "legacy_shared_normaliser": "true",
-            "legacy_one_sided_huber": "true",
         }
     }
     sequential = True

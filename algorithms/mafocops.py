@@ -79,7 +79,8 @@ class MAFOCOPS:
                 and actor.policy_of_all(batch.observation).kl(batch.old).mean() > config.kl_threshold
             ):
                 break
-        return {"nu": float(nu.mean()), "gated": float(torch.stack(gated).mean()), "epochs": float(epoch)}
+        each = {f"nu_{j}": float(value) for j, value in enumerate(nu)} if len(nu) > 1 else {}
+        return {"nu": float(nu.mean()), **each, "gated": float(torch.stack(gated).mean()), "epochs": float(epoch)}
 
     def next_nu(self, nu: torch.Tensor, violation: torch.Tensor) -> torch.Tensor:
         """Return nu (C,) after line 9: a projected step against the dual's slope d - J_C (C,) (Corollary 2)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from .core.clip import clipped_slope
+from .core.config import LEGACY
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
 from .core.networks import Actor, minibatches
@@ -34,13 +35,10 @@ class MAPPOLagrangian:
 
     Config = Config
     VARIANTS = {  # noqa: RUF012
-        "legacy": {
+        "legacy": LEGACY
+        | {
             "legacy_unsummed": "true",
             "legacy_factor_on_cost": "true",
-            "legacy_time_limit": "true",
-            "legacy_stale_cost": "true",
-            "legacy_shared_normaliser": "true",
-            "legacy_one_sided_huber": "true",
         }
     }
     sequential = True
@@ -66,7 +64,8 @@ class MAPPOLagrangian:
                 actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
                 surrogate = ratio.view(len(rows), -1).mean(1) @ mini.cost_advantage / len(rows)
                 lam.copy_(self.next_multipliers(lam, batch.violation, surrogate))
-        return {"lam": float(lam.mean())}
+        each = {f"lam_{j}": float(value) for j, value in enumerate(lam)} if len(lam) > 1 else {}
+        return {"lam": float(lam.mean()), **each}
 
     def next_multipliers(self, lam: torch.Tensor, violation: torch.Tensor, surrogate: torch.Tensor) -> torch.Tensor:
         """Return lambda (C,) after one step, given J_C - d (C,) and the surrogate cost mean(ratio A_c) (C,)."""

@@ -77,6 +77,12 @@ class Config:
             raise ValueError("hidden=() is not valid: give at least one layer size, such as hidden=64,64")
 
 
+# The errors of the original code that do not depend on the algorithm; each algorithm's variant `legacy` adds its own.
+LEGACY = dict.fromkeys(
+    ("legacy_time_limit", "legacy_stale_cost", "legacy_shared_normaliser", "legacy_one_sided_huber"), "true"
+)
+
+
 def parse(config_class: type[Config], settings: dict[str, str], base: Config | None = None) -> Config:
     """Return `config_class` with the given `name: text` settings, typed by its fields.
 
