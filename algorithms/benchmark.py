@@ -9,7 +9,6 @@ on this machine can pass; medians of rounds.
 """
 
 import argparse
-import csv
 import sys
 import time
 from pathlib import Path
@@ -120,13 +119,10 @@ def main() -> None:
 
 def write_row(path: Path, row: dict) -> None:
     """Write one measurement as a CSV of a header and a row."""
+    from .core.folder import write_metrics
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
-    part.replace(path)
+    write_metrics(path, [row])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the mean action). With --video it also films one deterministic episode.
 """
 
 import argparse
-import csv
 import json
 import sys
 from pathlib import Path
@@ -98,21 +97,18 @@ def main() -> None:
         record, ensemble = load(options.folder)
     except ValueError as error:
         refuse(error)
+    from .core.folder import write_metrics
+
     rows = []
     for mode in ("stochastic", "deterministic"):
         found = episodes(record, ensemble, options.episodes, mode == "stochastic")
         cost = found[:, 2:].sum(1)
         print(f"{mode}: return {found[:, 0].mean():.1f}, cost {cost.mean():.1f}, length {found[:, 1].mean():.0f}")
         for k, row in enumerate(found):
-            identity = [record[name] for name in ("scenario", "algorithm", "variant", "seed")]
-            rows.append([*identity, mode, k, f"{row[0]:.8g}", f"{cost[k]:.8g}", int(row[1])])
-    part = options.folder / "evaluation.csv.part"
-    with part.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        header = "scenario,algorithm,variant,seed,mode,episode,episode_return,episode_cost,episode_length"
-        writer.writerow(header.split(","))
-        writer.writerows(rows)
-    part.replace(options.folder / "evaluation.csv")
+            identity = {name: record[name] for name in ("scenario", "algorithm", "variant", "seed")}
+            found_row = {"mode": mode, "episode": k, "episode_return": float(row[0]), "episode_cost": float(cost[k])}
+            rows.append(identity | found_row | {"episode_length": int(row[1])})
+    write_metrics(options.folder / "evaluation.csv", rows)
     if options.video:
         film(record, ensemble, options.video)
 

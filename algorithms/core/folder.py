@@ -70,7 +70,7 @@ def check(folder: Path, task: Task) -> bool:
 
 
 def write_metrics(path: Path, rows: list[dict]) -> None:
-    """Write `rows` as metrics.csv; without rows, an empty file."""
+    """Write `rows` as a CSV file, metrics.csv or another; without rows, an empty file."""
 
     def write(part: Path) -> None:
         with part.open("w", newline="") as file:
