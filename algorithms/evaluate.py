@@ -28,7 +28,7 @@ def load(folder: Path) -> tuple[dict, object]:
     """
     import torch
 
-    from .core.networks import Actor
+    from .core.policy import Actor
     from .core.rollout import Ensemble
 
     if not (folder / "policy.pt").exists():

@@ -17,7 +17,7 @@ from torch import Tensor
 from .core.config import LEGACY
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
-from .core.networks import STD_SCALE, Actor, Gaussian, minibatches
+from .core.policy import STD_SCALE, Actor, Gaussian
 from .core.trust_region import BOUNDARY, RECOVERY, Solution, conjugate_gradient, solve
 
 
@@ -73,17 +73,14 @@ class MACPO:
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
         """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
         self.actors, self.config, self.generator = actors, config, generator
-        self.state: dict[str, Tensor] = {}
+        self.state: dict[str, np.ndarray] = {}
 
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch`, whose advantage is M^{1:h}, and return means over its steps."""
         actor, size = self.actors[i], self.config.minibatch_size
         if self.config.trust_region == "iteration":
             size = len(batch.action)
-        found = [
-            self.step(actor, batch.rows(rows))
-            for rows in minibatches(len(batch.action), size, self.generator, batch.action.device)
-        ]
+        found = [self.step(actor, mini) for mini in batch.minibatches(size, self.generator)]
         return {name: float(np.mean([step[name] for step in found])) for name in found[0]}
 
     def step(self, actor: Actor, batch: Batch) -> dict[str, float]:
@@ -91,21 +88,21 @@ class MACPO:
         config, rows = self.config, len(batch.action)
         policy = actor.policy(batch.observation)
         ratio = self.ratio(policy, batch)
-        on_cost = batch.factor if config.legacy_factor_on_cost else torch.ones_like(batch.factor)
-        costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.unbind(1)]
-        signals = torch.stack([-batch.advantage, *costs])  # (1 + C, B): each mean(ratio * signal) is to be decreased
+        on_cost = batch.factor if config.legacy_factor_on_cost else np.ones_like(batch.factor)
+        costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.T]
+        signals = np.stack([-batch.advantage, *costs])  # (1 + C, B): each mean(ratio * signal) is to be decreased
         gradients = torch.stack([actor.gradient(policy, batch.action, s * ratio / rows).clone() for s in signals])
 
         def hessian(direction: Tensor) -> Tensor:
-            product = actor.fisher_vector_product(policy, direction).clone()
+            product = actor.fisher_vector_product(policy, direction)
             if config.legacy_kl:
-                sigmoid = policy.std / STD_SCALE
+                sigmoid = torch.from_numpy(policy.std / STD_SCALE).to(direction.device)
                 product[-len(sigmoid) :] += 2 * sigmoid * (1 - sigmoid) * direction[-len(sigmoid) :]
             return product.add_(direction, alpha=config.damping)
 
         natural = torch.stack([conjugate_gradient(hessian, g, config.cg_iterations) for g in gradients])
         products = (gradients @ natural.T).double().cpu().numpy()  # q, r, s of the dual in one matrix
-        c = self.constraint(batch).double().cpu().numpy()
+        c = self.constraint(batch)
         solution = solve(products[0, 0], products[1:, 0], products[1:, 1:], c, config.kl_threshold)
         weights = np.concatenate([[solution.case != RECOVERY], solution.nu]) / solution.lam
         step = torch.tensor(weights, dtype=natural.dtype, device=natural.device) @ natural
@@ -113,22 +110,23 @@ class MACPO:
         searched = self.line_search(actor, batch, policy, signals, step, solution, c)
         return diagnostics(solution, products, c, config.kl_threshold) | searched
 
-    def ratio(self, policy: Gaussian, batch: Batch) -> Tensor:
+    def ratio(self, policy: Gaussian, batch: Batch) -> np.ndarray:
         """Return the probability ratio to the policy that acted (B,)."""
-        return torch.exp(policy.log_prob(batch.action, not self.config.legacy_unsummed) - batch.log_prob)
+        return np.exp(policy.log_prob(batch.action, not self.config.legacy_unsummed) - batch.log_prob)
 
-    def constraint(self, batch: Batch) -> Tensor:
+    def constraint(self, batch: Batch) -> np.ndarray:
         """Return c (C,): the violation per step, in units of the standardised cost advantage."""
         if self.config.legacy_constraint_scale:
             return batch.violation * (1 - self.config.gamma)
         return batch.violation / batch.episode_length / (batch.cost_scale + 1e-5)
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # far outside the trust region: refused below
     def line_search(
         self,
         actor: Actor,
         batch: Batch,
         old: Gaussian,
-        signals: Tensor,
+        signals: np.ndarray,
         step: Tensor,
         solution: Solution,
         c: np.ndarray,
@@ -138,16 +136,17 @@ class MACPO:
         A cost may rise by its slack max(-c, 0), and a violated one may not rise.
         """
         config, start = self.config, actor.theta.clone()
-        slack = torch.as_tensor(np.maximum(-c, 0), dtype=step.dtype, device=step.device)
+        slack = np.maximum(-c, 0)
         divergence = misprinted_kl if config.legacy_kl else Gaussian.kl
         before = self.ratio(old, batch)
         for trial in range(config.line_search_steps):
             torch.add(start, step, alpha=-config.fraction_coef * config.line_search_fraction**trial, out=actor.theta)
-            new = Gaussian(actor.forward(batch.observation, taped=False), actor.std())
+            new = actor.policy(batch.observation, taped=False)
             kl = float(divergence(old, new).mean())
-            change = ((self.ratio(new, batch) - before) * signals).flatten(1).sum(1) / len(batch.action)
-            improved = bool(change[0] < 0) or solution.case < BOUNDARY
-            if kl <= config.kl_threshold and improved and bool((change[1:] <= slack).all()):
+            gain = (self.ratio(new, batch) - before) * signals
+            change = gain.reshape(len(signals), -1).sum(1) / len(batch.action)
+            improved = change[0] < 0 or solution.case < BOUNDARY
+            if kl <= config.kl_threshold and improved and (change[1:] <= slack).all():
                 return {"line_search": float(trial), "accepted": 1.0, "step_kl": kl}
         actor.theta.copy_(start)
         return {"line_search": float(config.line_search_steps), "accepted": 0.0, "step_kl": 0.0}
@@ -164,7 +163,7 @@ def diagnostics(solution: Solution, products: np.ndarray, c: np.ndarray, delta: 
     return {name: float(value) for name, value in (cases | multipliers | constants | left).items()}
 
 
-def misprinted_kl(old: Gaussian, new: Gaussian) -> Tensor:
+def misprinted_kl(old: Gaussian, new: Gaussian) -> np.ndarray:
     """Return the original code's "KL(old || new)" (B,), in which the log-std term has the wrong sign (Q1)."""
-    shift = (old.mean - new.mean).square() + old.std.square()
-    return (torch.log(old.std / new.std) + shift / (2 * new.std.square()) - 0.5).sum(1)
+    shift = np.square(old.mean - new.mean) + np.square(old.std)
+    return (np.log(old.std / new.std) + shift / (2 * np.square(new.std)) - 0.5).sum(1)

@@ -13,11 +13,12 @@ constant.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
-from .core.networks import Actor, minibatches
+from .core.policy import Actor
 
 
 @dataclass(frozen=True)
@@ -52,43 +53,41 @@ class MAFOCOPS:
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
         """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
         self.actors, self.config, self.generator = actors, config, generator
-        nu = torch.full((len(actors), costs), config.nu_init, device=actors[0].theta.device)
-        self.state = {"nu": nu}  # (N, C)
+        self.state = {"nu": np.full((len(actors), costs), config.nu_init)}  # (N, C)
 
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch` (lines 9-18), whose advantage is M^{1:h}, and return diagnostics."""
         config, actor, nu = self.config, self.actors[i], self.state["nu"][i]
         if config.nu_update == "iteration":
-            nu.copy_(self.next_nu(nu, batch.violation))
+            nu[:] = self.next_nu(nu, batch.violation)
         gated, epoch = [], 0
         for epoch in range(1, config.epochs + 1):
-            for rows in minibatches(len(batch.action), config.minibatch_size, self.generator, nu.device):
+            for mini in batch.minibatches(config.minibatch_size, self.generator):
                 if config.nu_update == "minibatch":
-                    nu.copy_(self.next_nu(nu, batch.violation))
-                mini = batch.rows(rows)
+                    nu[:] = self.next_nu(nu, batch.violation)
                 policy = actor.policy(mini.observation)
                 d_log_prob, d_kl = self.slopes(
-                    torch.exp(policy.log_prob(mini.action) - mini.log_prob),
+                    np.exp(policy.log_prob(mini.action) - mini.log_prob),
                     policy.kl(mini.old),
-                    mini.advantage - mini.cost_advantage @ nu,
+                    mini.advantage - mini.cost_advantage @ nu.astype(mini.advantage.dtype),
                 )
                 actor.descend(actor.gradient(policy, mini.action, d_log_prob, mini.old, d_kl))
-            gated.append((d_kl == 0).float().mean())
-            if (
-                epoch < config.epochs
-                and actor.policy_of_all(batch.observation).kl(batch.old).mean() > config.kl_threshold
-            ):
+            gated.append((d_kl == 0).mean())
+            if epoch < config.epochs and self.mean_kl(actor, batch) > config.kl_threshold:
                 break
         each = {f"nu_{j}": float(value) for j, value in enumerate(nu)} if len(nu) > 1 else {}
-        return {"nu": float(nu.mean()), **each, "gated": float(torch.stack(gated).mean()), "epochs": float(epoch)}
+        return {"nu": float(nu.mean()), **each, "gated": float(np.mean(gated)), "epochs": float(epoch)}
 
-    def next_nu(self, nu: torch.Tensor, violation: torch.Tensor) -> torch.Tensor:
+    def mean_kl(self, actor: Actor, batch: Batch) -> float:
+        """Return the mean of KL(pi_theta || pi_k) over all rows, which line 15 compares with delta."""
+        return float(actor.policy(batch.observation, taped=False).kl(batch.old).mean())
+
+    def next_nu(self, nu: np.ndarray, violation: np.ndarray) -> np.ndarray:
         """Return nu (C,) after line 9: a projected step against the dual's slope d - J_C (C,) (Corollary 2)."""
-        return (nu + self.config.nu_lr * violation).clamp(0, self.config.nu_max)
+        return np.minimum(np.maximum(nu + self.config.nu_lr * violation, 0), self.config.nu_max)
 
-    def slopes(
-        self, ratio: torch.Tensor, kl: torch.Tensor, advantage: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def slopes(self, ratio: np.ndarray, kl: np.ndarray, advantage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return dL/d log pi(a|s) and dL/d KL_s, both (B,), of the loss above; advantage (B,) is M - nu . A_c."""
-        weight = (kl <= self.config.kl_threshold) / len(kl) if self.config.gate else torch.full_like(kl, 1 / len(kl))
+        inside = kl <= self.config.kl_threshold if self.config.gate else np.ones(len(kl), bool)
+        weight = inside / kl.dtype.type(len(kl))
         return -weight * ratio * advantage / self.config.lam, weight

@@ -6,12 +6,13 @@ holds rows of all of them. With share_policy=false each agent has its own policy
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .core.clip import clipped_update
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
-from .core.networks import Actor
+from .core.policy import Actor
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class MAPPO:
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
         """Improve `actors` with minibatches drawn by `generator`; costs are recorded, never constrained."""
         self.actors, self.config, self.generator = actors, config, generator
-        self.state: dict[str, torch.Tensor] = {}
+        self.state: dict[str, np.ndarray] = {}
 
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch` and return diagnostics."""

@@ -7,13 +7,14 @@ Each agent owns a multiplier lambda_j per cost and moves it after every minibatc
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .core.clip import clipped_slope
 from .core.config import LEGACY
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
-from .core.networks import Actor, minibatches
+from .core.policy import Actor
 
 
 @dataclass(frozen=True)
@@ -46,28 +47,27 @@ class MAPPOLagrangian:
     def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
         """Improve `actors` under C = `costs` constraints with minibatches drawn by `generator`."""
         self.actors, self.config, self.generator = actors, config, generator
-        lam = torch.full((len(actors), costs), config.lamda_lagr, device=actors[0].theta.device)
-        self.state = {"lam": lam}  # (N, C)
+        self.state = {"lam": np.full((len(actors), costs), config.lamda_lagr)}  # (N, C)
 
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch`, move its multipliers, and return diagnostics."""
         config, actor, lam = self.config, self.actors[i], self.state["lam"][i]
         for _ in range(config.epochs):
-            for rows in minibatches(len(batch.action), config.minibatch_size, self.generator, lam.device):
-                mini = batch.rows(rows)
-                policy = actor.policy(mini.observation)
-                ratio = torch.exp(policy.log_prob(mini.action, not config.legacy_unsummed) - mini.log_prob)
-                penalty = mini.like_log_prob(mini.cost_advantage @ lam)  # without M: there is none in the constraint
+            for mini in batch.minibatches(config.minibatch_size, self.generator):
+                policy, rows = actor.policy(mini.observation), len(mini.action)
+                ratio = np.exp(policy.log_prob(mini.action, not config.legacy_unsummed) - mini.log_prob)
+                price = mini.cost_advantage @ lam.astype(ratio.dtype)
+                penalty = mini.like_log_prob(price)  # without M: there is none in the constraint
                 penalised = mini.advantage - (penalty * mini.factor if config.legacy_factor_on_cost else penalty)
                 slope = clipped_slope(ratio, penalised, config.clip)
                 bonus = config.entropy_coef / actor.action_size
-                actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
-                surrogate = ratio.view(len(rows), -1).mean(1) @ mini.cost_advantage / len(rows)
-                lam.copy_(self.next_multipliers(lam, batch.violation, surrogate))
+                actor.descend(actor.gradient(policy, mini.action, -slope / rows, d_entropy=-bonus))
+                surrogate = ratio.reshape(rows, -1).mean(1) @ mini.cost_advantage / rows
+                lam[:] = self.next_multipliers(lam, batch.violation, surrogate)
         each = {f"lam_{j}": float(value) for j, value in enumerate(lam)} if len(lam) > 1 else {}
         return {"lam": float(lam.mean()), **each}
 
-    def next_multipliers(self, lam: torch.Tensor, violation: torch.Tensor, surrogate: torch.Tensor) -> torch.Tensor:
+    def next_multipliers(self, lam: np.ndarray, violation: np.ndarray, surrogate: np.ndarray) -> np.ndarray:
         """Return lambda (C,) after one step, given J_C - d (C,) and the surrogate cost mean(ratio A_c) (C,)."""
         step = violation * (1 - self.config.gamma) + surrogate
-        return (lam + self.config.lagrangian_coef_rate * step).clamp(min=0)
+        return np.maximum(lam + self.config.lagrangian_coef_rate * step, 0)

@@ -1,19 +1,19 @@
 """The clipped surrogate of PPO (Schulman et al. 2017), shared by MAPPO, HAPPO and MAPPO-Lagrangian."""
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from .config import Config
 from .learner import Batch
-from .networks import Actor, minibatches
+from .policy import Actor
 
 
-def clipped_slope(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+def clipped_slope(ratio: np.ndarray, advantage: np.ndarray, clip: float) -> np.ndarray:
     """Return d/d log pi (B,) of min(ratio * advantage, clamp(ratio, 1 - clip, 1 + clip) * advantage).
 
     Since d ratio / d log pi = ratio, this is ratio * advantage, and 0 where the clamp is what the minimum picks.
     """
-    limit = torch.where(advantage > 0, ratio <= 1 + clip, ratio >= 1 - clip)
+    limit = np.where(advantage > 0, ratio <= 1 + clip, ratio >= 1 - clip)
     return ratio * advantage * limit
 
 
@@ -25,12 +25,11 @@ def clipped_update(actor: Actor, batch: Batch, config: Config, generator: torch.
     """
     clipped = []
     for _ in range(config.epochs):
-        for rows in minibatches(len(batch.action), config.minibatch_size, generator, batch.action.device):
-            mini = batch.rows(rows)
+        for mini in batch.minibatches(config.minibatch_size, generator):
             policy = actor.policy(mini.observation)
-            ratio = torch.exp(policy.log_prob(mini.action) - mini.log_prob)
+            ratio = np.exp(policy.log_prob(mini.action) - mini.log_prob)
             slope = clipped_slope(ratio, mini.advantage, config.clip)
             bonus = config.entropy_coef / actor.action_size
-            actor.descend(actor.gradient(policy, mini.action, -slope / len(rows), d_entropy=-bonus))
-        clipped.append((slope == 0).float().mean())
-    return {"clipped": float(torch.stack(clipped).mean())}
+            actor.descend(actor.gradient(policy, mini.action, -slope / len(slope), d_entropy=-bonus))
+        clipped.append((slope == 0).mean())
+    return {"clipped": float(np.mean(clipped))}

@@ -5,6 +5,7 @@ The published tasks are fully observed (each agent sees the whole state and its 
 cost); a shared pair is what Algorithm 1 calls the global value network.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,21 +19,20 @@ class Normaliser:
     def __init__(self, signals: int, beta: float, shared: bool) -> None:
         """Track K = `signals`; with `shared` (quirk Q7) one mean and variance is fed by all of them."""
         self.beta, self.shared = beta, shared
-        self.state = torch.zeros(3, signals, dtype=torch.float64)  # running mean, mean square, debiasing weight
+        self.state = np.zeros((3, signals))  # running mean, mean square, debiasing weight
 
-    def update(self, target: Tensor) -> None:
-        """Take in a batch of returns (B, K)."""
-        target = target.double()  # the variance is a small difference of large numbers
-        batch = torch.stack([target.mean(0), target.square().mean(0), torch.ones_like(target[0])])
-        for signal in batch.unbind(1) if self.shared else [batch]:
-            self.state.lerp_(signal[:, None] if self.shared else signal, 1 - self.beta)
+    def update(self, target: np.ndarray) -> None:
+        """Take in a batch of returns (B, K), float64: the variance is a small difference of large numbers."""
+        batch = np.stack([target.mean(0), np.square(target).mean(0), np.ones(target.shape[1])])
+        for signal in batch.T[:, :, None] if self.shared else [batch]:
+            self.state += (1 - self.beta) * (signal - self.state)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean (K,) and standard deviation (K,); variance is floored at 0.01."""
         mean, square, weight = self.state
-        weight = weight.clamp(min=1e-300)  # before the first update all three are zero
+        weight = np.maximum(weight, 1e-300)  # before the first update all three are zero
         mean, square = mean / weight, square / weight
-        return mean.float(), (square - mean.square()).clamp(min=1e-2).sqrt().float()
+        return mean, np.sqrt(np.maximum(square - np.square(mean), 1e-2))
 
 
 class Critics:
@@ -49,28 +49,28 @@ class Critics:
         self.optimisers = [Adam(n.theta, config.critic_lr, config.max_grad_norm) for n in self.networks]
         self.normaliser = Normaliser(1 + costs, config.value_norm_beta, config.legacy_shared_normaliser)
 
-    def normalised(self, observation: Tensor) -> Tensor:
+    def normalised(self, observation: Tensor) -> np.ndarray:
         """Return the networks' outputs (B, 1 + C), in units of the normaliser."""
-        return torch.cat([network.forward(observation, taped=False) for network in self.networks], 1)
+        return torch.cat([network.forward(observation, taped=False) for network in self.networks], 1).cpu().numpy()
 
-    def denormalise(self, output: Tensor) -> Tensor:
-        """Return values (B, 1 + C) of outputs, in units of reward and cost."""
-        mean, std = (moment.to(output.device) for moment in self.normaliser.moments())
-        return output * std + mean
+    def denormalise(self, output: np.ndarray) -> np.ndarray:
+        """Return values (..., 1 + C) of outputs, in units of reward and cost."""
+        mean, std = self.normaliser.moments()
+        return output * std + mean  # float64
 
-    def regress(self, observation: Tensor, target: Tensor, output: Tensor) -> None:
+    def regress(self, observation: Tensor, target: np.ndarray, output: np.ndarray) -> None:
         """Fit the networks to `target` (B, 1 + C), starting from their outputs `output` (B, 1 + C) at collection."""
-        self.normaliser.update(target.cpu())
-        mean, std = (moment.to(target.device) for moment in self.normaliser.moments())
-        target = (target - mean) / std
+        self.normaliser.update(target)
+        mean, std = self.normaliser.moments()
+        columns = (observation, *((target - mean) / std).astype(output.dtype).T, *output.T)
+        models = list(zip(self.networks, self.optimisers, strict=True))
         for _ in range(self.config.critic_epochs):
-            size = self.config.critic_minibatch_size
-            for rows in minibatches(len(observation), size, self.generator, self.device):
-                seen, aim, old = (column.index_select(0, rows) for column in (observation, target, output))
-                for k, (network, optimiser) in enumerate(zip(self.networks, self.optimisers, strict=True)):
-                    value = network.forward(seen)[:, 0]
-                    slope = value_loss_slope(value, aim[:, k], old[:, k], self.config)
-                    optimiser.step(network.theta, network.backward(slope[:, None] / len(rows)))
+            for seen, *rows in minibatches(columns, self.config.critic_minibatch_size, self.generator):
+                for k, (network, optimiser) in enumerate(models):
+                    value = network.forward(seen).cpu().numpy()
+                    slope = value_loss_slope(value[:, 0], rows[k], rows[k + len(models)], self.config)
+                    d_value = torch.from_numpy(slope / len(seen)).to(self.device)
+                    optimiser.step(network.theta, network.backward(d_value[:, None]))
 
     def state_dict(self) -> dict:
         """Return parameters, moments, statistics and the generator."""
@@ -87,22 +87,21 @@ class Critics:
             network.theta.copy_(theta)
         for optimiser, adam in zip(self.optimisers, state["adam"], strict=True):
             optimiser.load_state_dict(adam)
-        self.normaliser.state.copy_(state["normaliser"])
+        self.normaliser.state[:] = state["normaliser"]
         self.generator.set_state(state["generator"])
 
 
-def value_loss_slope(value: Tensor, target: Tensor, old: Tensor, config: Config) -> Tensor:
+def value_loss_slope(value: np.ndarray, target: np.ndarray, old: np.ndarray, config: Config) -> np.ndarray:
     """Return dL/dvalue (B,) by rows of the clipped Huber loss L = max(h(target - value), h(target - clip(value))).
 
     clip keeps the value within `value_clip` of its output at collection `old` (B,). Where the clipped error is the
     larger one the value lies outside and the clipped branch is flat: no gradient.
     """
-    delta = config.huber_delta
-    error = target - value
-    clipped = target - (old + (value - old).clamp(-config.value_clip, config.value_clip))
-    inside = (value - old).abs() <= config.value_clip  # there both errors are one number, but for rounding
-    unclipped = inside | (clipped.abs() <= error.abs())
-    slope = error.clamp(-delta, delta)
+    delta, error, moved = config.huber_delta, target - value, value - old
+    clipped = target - old - np.minimum(np.maximum(moved, -config.value_clip), config.value_clip)
+    inside = np.abs(moved) <= config.value_clip  # there both errors are one number, but for rounding
+    unclipped = inside | (np.abs(clipped) <= np.abs(error))
+    slope = np.minimum(np.maximum(error, -delta), delta)
     if config.legacy_one_sided_huber:  # Q8: the linear branch tests error > delta instead of |error| > delta
         unclipped |= clipped < -delta
         slope = slope * (error >= -delta)

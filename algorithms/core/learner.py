@@ -5,6 +5,7 @@ of the agents before it, the product of their new-to-old probability ratios (HAP
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from .config import Config
 from .critic import Critics
-from .networks import Actor, Gaussian
+from .networks import minibatches
+from .policy import Actor, Gaussian
 from .rollout import Rollout, gae
 
 STALE_INTERVAL = 5  # iterations between two refreshes of J_C in the original code (Q4)
@@ -25,26 +27,26 @@ class Batch(NamedTuple):
     Under quirk Q2 (log-probabilities not summed over action dimensions) log_prob, advantage and factor are (B, A).
     """
 
-    observation: Tensor  # (B, O)
-    action: Tensor  # (B, A)
-    log_prob: Tensor  # (B,) under the policy that acted, pi_k; its rows are `old`
+    observation: Tensor  # (B, O), on the device of the networks; all else is NumPy
+    action: np.ndarray  # (B, A)
+    log_prob: np.ndarray  # (B,) under the policy that acted, pi_k, which is `old`
     old: Gaussian
-    advantage: Tensor  # (B,) standardised and multiplied by the factor of earlier agents: M^{1:h}
-    cost_advantage: Tensor  # (B, C) standardised
-    factor: Tensor  # (B,) product of the earlier agents' probability ratios
-    violation: Tensor  # (C,) J_C - bound
-    cost_scale: Tensor  # (C,) standard deviation that the cost advantage was divided by
+    advantage: np.ndarray  # (B,) standardised and multiplied by the factor of earlier agents: M^{1:h}
+    cost_advantage: np.ndarray  # (B, C) standardised
+    factor: np.ndarray  # (B,) product of the earlier agents' probability ratios
+    violation: np.ndarray  # (C,) J_C - bound
+    cost_scale: np.ndarray  # (C,) standard deviation that the cost advantage was divided by
     episode_length: float  # mean over finished episodes
 
-    def like_log_prob(self, rows: Tensor) -> Tensor:
+    def like_log_prob(self, rows: np.ndarray) -> np.ndarray:
         """Return `rows` (B,) in a shape that multiplies `log_prob` row by row."""
-        return rows.view(-1, *[1] * (self.log_prob.dim() - 1))
+        return rows.reshape(-1, *[1] * (self.log_prob.ndim - 1))
 
-    def rows(self, index: Tensor) -> "Batch":
-        """Return the minibatch of the rows `index`."""
-        columns = (column.index_select(0, index) for column in (*self[:3], *self[4:7]))
-        observation, action, log_prob, *others = columns
-        return Batch(observation, action, log_prob, self.old.rows(index), *others, *self[7:])
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator["Batch"]:
+        """Yield the rows in random order, `size` at a time; the smaller tail is kept."""
+        columns = (*self[:3], self.old.mean, *self[4:7])
+        for observation, action, log_prob, mean, *others in minibatches(columns, size, generator):
+            yield Batch(observation, action, log_prob, self.old._replace(mean=mean), *others, *self[7:])
 
 
 class Sizes(NamedTuple):
@@ -98,37 +100,39 @@ class Learner:
         seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
         output, advantage, target = self._advantages(rollout, observation)
         shared, own = self._improve_policies(rollout, seen, advantage)
-        explained = 1 - (target - self.critics.denormalise(output)).var(0) / target.var(0).clamp(min=1e-12)
+        explained = 1 - (target - self.critics.denormalise(output)).var(0) / np.maximum(target.var(0), 1e-12)
         self.critics.regress(seen[:, 0], target, output)
         self.iteration += 1
         shared |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
         return shared, own
 
-    def _improve_policies(self, rollout: Rollout, seen: Tensor, advantage: Tensor) -> tuple[dict, dict]:
+    def _improve_policies(self, rollout: Rollout, seen: Tensor, advantage: np.ndarray) -> tuple[dict, dict]:
         """Update the agents one after another from observations (B, N, O) and advantages (B, 1 + C)."""
-        scale = advantage.std(0, unbiased=False)
-        advantage = (advantage - advantage.mean(0)) / (scale + 1e-5)
+        scale = advantage.std(0)
+        advantage = ((advantage - advantage.mean(0)) / (scale + 1e-5)).astype(np.float32)
         length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
         cost = self._episode_cost(rollout)
-        violation = torch.tensor(cost - self.bound, dtype=torch.float32, device=self.device)
-        action = rollout.action.flatten(0, 1).to(self.device)  # (B, N, A)
+        action = rollout.action.flatten(0, 1).numpy()  # (B, N, A)
         summed = not getattr(self.config, "legacy_unsummed", False)
-        reward_advantage = advantage[:, 0] if summed else advantage[:, :1].expand(-1, self.sizes.action)
-        factor = torch.ones_like(reward_advantage)
+        reward_advantage = advantage[:, 0] if summed else np.repeat(advantage[:, :1], self.sizes.action, 1)
+        factor = np.ones_like(reward_advantage)
         groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
         order = self.order.permutation(len(groups)) if self.algorithm.sequential else range(len(groups))
         diagnostics = []
         for i in map(int, order):
-            inputs, acted = seen[:, groups[i]].flatten(0, 1), action[:, groups[i]].flatten(0, 1)
-            old = self.actors[i].policy_of_all(inputs)
+            actor, inputs = self.actors[i], seen[:, groups[i]].flatten(0, 1)
+            acted = action[:, groups[i]].reshape(-1, self.sizes.action)
+            old = actor.policy(inputs, taped=False)
             columns = (factor * reward_advantage, advantage[:, 1:], factor)
-            repeated = (column.repeat_interleave(len(inputs) // len(seen), 0) for column in columns)
-            batch = Batch(inputs, acted, old.log_prob(acted, summed), old, *repeated, violation, scale[1:], length)
+            repeated = (np.repeat(column, len(inputs) // len(seen), 0) for column in columns)
+            batch = Batch(
+                inputs, acted, old.log_prob(acted, summed), old, *repeated, cost - self.bound, scale[1:], length
+            )
             own = self.algorithm.update_agent(i, batch)
-            new = self.actors[i].policy_of_all(inputs)
+            new = actor.policy(inputs, taped=False)
             if self.algorithm.sequential:
-                factor = factor * torch.exp(new.log_prob(acted, summed) - batch.log_prob)
-            entropy = float(new.std.log().mean()) + 0.5 * math.log(2 * math.pi * math.e)
+                factor = factor * np.exp(new.log_prob(acted, summed) - batch.log_prob)
+            entropy = float(np.log(new.std).mean()) + 0.5 * math.log(2 * math.pi * math.e)
             shared = {"kl": float(new.kl(old).mean()), "entropy": entropy}
             own |= {"std": float(new.std.mean()), "kl_old_new": float(old.kl(new).mean()), "j_c": float(cost.mean())}
             diagnostics.append((shared, own))
@@ -137,23 +141,22 @@ class Learner:
             for found in zip(*diagnostics, strict=True)
         )
 
-    def _advantages(self, rollout: Rollout, observation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C)."""
+    def _advantages(self, rollout: Rollout, observation: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C); the latter float64."""
         steps, worlds = rollout.reward.shape
         terminated, ended = rollout.terminated, rollout.terminated | rollout.truncated
         if self.config.legacy_time_limit:
             terminated = ended
-        outputs = self.critics.normalised(observation[:, :, 0].flatten(0, 1))
-        output = outputs.view(steps + 1, worlds, -1)
-        value = self.critics.denormalise(output).cpu().numpy().astype(np.float64)
+        output = self.critics.normalised(observation[:, :, 0].flatten(0, 1)).reshape(steps + 1, worlds, -1)
+        value = self.critics.denormalise(output).astype(np.float64)
         following = value[1:].copy()
         if ended.any():
             final = self.critics.normalised(rollout.final_observation[:, 0].to(self.device))
-            following[ended] = self.critics.denormalise(final).cpu().numpy()
+            following[ended] = self.critics.denormalise(final)
         signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
         advantage = gae(signal, value[:-1], following, terminated, ended, self.config.gamma, self.config.gae_lambda)
-        as_rows = [torch.from_numpy(a.reshape(steps * worlds, -1)).float() for a in (advantage, advantage + value[:-1])]
-        return output[:-1].flatten(0, 1), *(rows.to(self.device) for rows in as_rows)
+        rows = (output[:-1], advantage, advantage + value[:-1])
+        return tuple(column.reshape(steps * worlds, -1) for column in rows)
 
     def _episode_cost(self, rollout: Rollout) -> np.ndarray:
         """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest with any.
@@ -190,7 +193,7 @@ class Learner:
             actor.load_state_dict(saved)
         self.critics.load_state_dict(state["critics"])
         for name, value in state["algorithm"].items():
-            self.algorithm.state[name].copy_(value)
+            self.algorithm.state[name][:] = value
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
         self.iteration, self.episode_cost = state["iteration"], state["episode_cost"]

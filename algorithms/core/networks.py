@@ -5,18 +5,20 @@ r_actor_critic.py and mlp.py), so the backward pass is a page of matrix products
 autograd graph costs three times the arithmetic; this is what makes training run at the speed of the physics. The
 tests hold every derivative here against autograd. One flat vector per network makes Adam, trust-region steps and
 checkpoints one-liners.
+
+Networks are torch, on a GPU if there is one. What has a few numbers per row (log-probabilities, KL, the slopes of a
+loss) is NumPy everywhere: an operation on so little data costs torch four times as long.
 """
 
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 EPS_NORM = 1e-5  # of LayerNorm, PyTorch's default
-STD_SCALE = 0.5  # std = 0.5 * sigmoid(p), so every std stays below 0.5 (original code, distributions.py)
 CHUNK = 1024  # rows at a time: larger batches go through in chunks, so that activations stay in the cache
 
 
@@ -48,9 +50,8 @@ class MLP:
 
     def bind(self, theta: Tensor) -> None:
         """Use `theta` (P,) as the parameters: views, not copies."""
-        self.theta, self.grad = theta, torch.zeros_like(theta)
-        self.parameters = self._views(self.theta)
-        self._grads = self._views(self.grad)
+        self.theta, self.grad, self._part = theta, torch.zeros_like(theta), torch.zeros_like(theta)
+        self.parameters, self._grads, self._parts = map(self._views, (self.theta, self.grad, self._part))
         self._tapes: tuple[list[tuple[Tensor, ...]], ...] = ()
 
     def _views(self, flat: Tensor) -> list[Tensor]:
@@ -77,16 +78,17 @@ class MLP:
 
     def backward(self, dy: Tensor) -> Tensor:
         """Return the gradient (P,) of sum(dy * output) over the last taped forward; dy (B, O). Valid until the next."""
-        self.grad.zero_()
-        for tape, rows in zip(self._tapes, _chunks(dy), strict=True):
-            self._backward(tape, rows)
+        for k, (tape, rows) in enumerate(zip(self._tapes, _chunks(dy), strict=True)):
+            self._backward(tape, rows, self._parts if k else self._grads)
+            if k:
+                self.grad.add_(self._part)
         return self.grad
 
-    def _backward(self, tape: list[tuple[Tensor, ...]], dy: Tensor) -> None:
-        """Add the gradient of one chunk."""
-        p, g = self.parameters, self._grads
-        g[-3].addmm_(tape[-1][3].t(), dy)
-        g[-2].add_(dy.sum(0))
+    def _backward(self, tape: list[tuple[Tensor, ...]], dy: Tensor, g: list[Tensor]) -> None:
+        """Write the gradient of one chunk into the views `g`."""
+        p = self.parameters
+        torch.mm(tape[-1][3].t(), dy, out=g[-3])
+        torch.sum(dy, 0, out=g[-2])
         dh = torch.mm(dy, p[-3].t())
         for layer in range(len(tape) - 1, 0, -1):
             k = 4 * layer - 2
@@ -94,18 +96,18 @@ class MLP:
             dh, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
                 dh, a, (a.shape[1],), mean, rstd, p[k + 2], p[k + 3], (True, True, True)
             )
-            g[k + 2].add_(dweight)
-            g[k + 3].add_(dbias)
+            g[k + 2].copy_(dweight)
+            g[k + 3].copy_(dbias)
             dz = torch.ops.aten.threshold_backward(dh, a, 0.0)  # zero where ReLU was
-            g[k].addmm_(tape[layer - 1][3].t(), dz)
-            g[k + 1].add_(dz.sum(0))
+            torch.mm(tape[layer - 1][3].t(), dz, out=g[k])
+            torch.sum(dz, 0, out=g[k + 1])
             dh = torch.mm(dz, p[k].t())
         x, mean, rstd, _ = tape[0]
         _, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
             dh, x, (x.shape[1],), mean, rstd, p[0], p[1], (False, True, True)
         )
-        g[0].add_(dweight)
-        g[1].add_(dbias)
+        g[0].copy_(dweight)
+        g[1].copy_(dbias)
 
     def jvp(self, direction: Tensor) -> Tensor:
         """Return the change (B, O) of the last taped output along `direction` (P,), to first order."""
@@ -123,8 +125,9 @@ class MLP:
             a, mean, rstd, h = tape[layer]
             normal = (a - mean).mul_(rstd)
             da = torch.ops.aten.threshold_backward(dz, a, 0.0)
-            shift = normal * (da * normal).mean(1, keepdim=True)
-            change = da.sub_(da.mean(1, keepdim=True)).sub_(shift).mul_(rstd)
+            change, _, _ = torch.ops.aten.native_layer_norm_backward(  # the Jacobian of `normal` is symmetric
+                da, a, (a.shape[1],), mean, rstd, None, None, (True, False, False)
+            )
             dh = torch.addcmul(v[k + 3], normal, v[k + 2]).addcmul_(change, p[k + 2])
         return torch.addmm(v[-2], h, v[-3]).addmm_(dh, p[-3])
 
@@ -136,22 +139,26 @@ def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
 class Adam:
     """Adam (Kingma and Ba 2015) on one flat vector, with the gradient's norm clipped first.
 
-    Our own because importing `torch.optim` costs every process 1.6 s, and its step more than the network's backward.
+    The step is PyTorch's own fused kernel; `torch.optim` around it would cost every process 1.6 s of importing, and
+    each step more than the network's backward.
     """
 
     def __init__(self, theta: Tensor, lr: float, max_grad_norm: float, eps: float = 1e-5) -> None:
         """Start with zero moments; eps 1e-5 as in the MACPO code base."""
         self.lr, self.max_grad_norm, self.eps = lr, max_grad_norm, eps
-        self.m, self.v, self.t = torch.zeros_like(theta), torch.zeros_like(theta), 0
+        self.m, self.v = torch.zeros_like(theta), torch.zeros_like(theta)
+        self.t = torch.zeros((), device=theta.device)  # steps taken
 
     def step(self, theta: Tensor, grad: Tensor) -> None:
         """Move `theta` (P,) one step against `grad` (P,); `grad` is clipped in place."""
-        grad.mul_(torch.clamp(self.max_grad_norm / (torch.linalg.vector_norm(grad) + 1e-6), max=1.0))
-        self.t += 1
-        self.m.lerp_(grad, 0.1)  # beta_1 = 0.9
-        self.v.mul_(0.999).addcmul_(grad, grad, value=0.001)
-        root = (self.v / (1 - 0.999**self.t)).sqrt_().add_(self.eps)
-        theta.addcdiv_(self.m, root, value=-self.lr / (1 - 0.9**self.t))
+        norm = float(torch.linalg.vector_norm(grad)) + 1e-6  # as in PyTorch
+        if norm > self.max_grad_norm:
+            grad.mul_(self.max_grad_norm / norm)
+        self.t.add_(1)
+        torch._fused_adam_(
+            *([tensor] for tensor in (theta, grad, self.m, self.v)), [], [self.t],
+            lr=self.lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
+        )  # fmt: skip
 
     def state_dict(self) -> dict:
         """Return moments and step count."""
@@ -159,129 +166,21 @@ class Adam:
 
     def load_state_dict(self, state: dict) -> None:
         """Continue from `state_dict()`."""
-        self.m.copy_(state["m"])
-        self.v.copy_(state["v"])
-        self.t = state["t"]
+        for name, value in self.state_dict().items():
+            value.copy_(state[name])
 
 
-class Gaussian(NamedTuple):
-    """Diagonal Gaussian policies at B observations; log-probability and KL are sums over action dimensions."""
+def minibatches(
+    columns: tuple[Tensor | np.ndarray, ...], size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor | np.ndarray, ...]]:
+    """Yield the columns' rows in random order, `size` at a time: a random partition; the smaller tail is kept.
 
-    mean: Tensor  # (B, A)
-    std: Tensor  # (A,)
-
-    def log_prob(self, action: Tensor, summed: bool = True) -> Tensor:
-        """Return log pi(action | observation) (B,) for action (B, A); by dimension (B, A) if not `summed`."""
-        z = (action - self.mean) / self.std
-        constant = self.std.log() + 0.5 * math.log(2 * math.pi)
-        if not summed:
-            return z.square().mul_(-0.5).sub_(constant)
-        return z.square().sum(1).mul_(-0.5).sub_(constant.sum())
-
-    def kl(self, other: "Gaussian") -> Tensor:
-        """Return KL(self || other) (B,)."""
-        variance = other.std.square()
-        ratio = self.std.square() / variance
-        constant = 0.5 * (ratio - 1 - ratio.log()).sum()
-        return ((self.mean - other.mean).square() @ (0.5 / variance)).add_(constant)
-
-    def rows(self, index: Tensor) -> "Gaussian":
-        """Return the policies at the rows `index`."""
-        return Gaussian(self.mean.index_select(0, index), self.std)
-
-
-class Actor(MLP):
-    """A Gaussian policy with a state-independent std, and its optimiser."""
-
-    def __init__(
-        self,
-        observation_size: int,
-        action_size: int,
-        hidden: tuple[int, ...],
-        generator: torch.Generator,
-        lr: float,
-        max_grad_norm: float,
-    ) -> None:
-        """Start with mean near 0 (last gain 0.01) and std 0.5 sigmoid(1) = 0.3655."""
-        super().__init__((observation_size, *hidden, action_size), 0.01, generator, extra=action_size)
-        self.parameters[-1].fill_(1.0)
-        self.action_size = action_size
-        self.optimiser = Adam(self.theta, lr, max_grad_norm)
-
-    def to(self, device: torch.device) -> None:
-        """Move parameters and moments to `device`."""
-        self.bind(self.theta.to(device))
-        self.optimiser = Adam(self.theta, self.optimiser.lr, self.optimiser.max_grad_norm)
-
-    def descend(self, gradient: Tensor) -> None:
-        """Take one Adam step against `gradient` (P,), which is clipped in place."""
-        self.optimiser.step(self.theta, gradient)
-
-    def state_dict(self) -> dict:
-        """Return parameters and moments."""
-        return {"theta": self.theta, "adam": self.optimiser.state_dict()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()`."""
-        self.theta.copy_(state["theta"])
-        self.optimiser.load_state_dict(state["adam"])
-
-    def std(self) -> Tensor:
-        """Return the standard deviations (A,)."""
-        return STD_SCALE * torch.sigmoid(self.parameters[-1])
-
-    def policy(self, observation: Tensor) -> Gaussian:
-        """Return the policy at observation (B, O), taped for `gradient`."""
-        return Gaussian(self.forward(observation), self.std())
-
-    def policy_of_all(self, observation: Tensor) -> Gaussian:
-        """Return the policy at many observations, without a tape."""
-        return Gaussian(self.forward(observation, taped=False), self.std())
-
-    def gradient(
-        self,
-        policy: Gaussian,
-        action: Tensor,
-        d_log_prob: Tensor,
-        old: Gaussian | None = None,
-        d_kl: Tensor | None = None,
-        d_entropy: float = 0.0,
-    ) -> Tensor:
-        """Return the gradient (P,) of a loss from its derivatives by rows: the chain rule through the Gaussian.
-
-        Args:
-            policy: what `policy(observation)` returned last.
-            action: (B, A).
-            d_log_prob: dL/d log pi(action) (B,), or (B, A) if the loss sees each dimension's own log-probability.
-            old: the policy pi_k of KL(pi || pi_k), needed with d_kl.
-            d_kl: dL/d KL(pi || pi_k) (B,).
-            d_entropy: dL/d entropy of each action dimension.
-        """
-        z = (action - policy.mean) / policy.std
-        weight = d_log_prob.view(len(z), -1)
-        d_mean = z / policy.std * weight
-        d_log_std = (weight * (z.square() - 1)).sum(0) + d_entropy  # the entropy of a dimension is log std + constant
-        if d_kl is not None:
-            variance = old.std.square()
-            d_mean.add_((policy.mean - old.mean) / variance * d_kl[:, None])
-            d_log_std += (policy.std.square() / variance - 1) * d_kl.sum()
-        self.backward(d_mean)
-        torch.mul(d_log_std, 1 - policy.std / STD_SCALE, out=self._grads[-1])  # d log std / d p
-        return self.grad
-
-    def fisher_vector_product(self, policy: Gaussian, direction: Tensor) -> Tensor:
-        """Return F v (P,), F the mean Fisher matrix at the taped observations: the Hessian of KL(pi_k || pi) at pi_k.
-
-        For a Gaussian F = J^T diag(1 / std^2) J / B for the mean, and 2 (d log std / d p)^2 for the std: no double
-        backward through the KL is needed.
-        """
-        change = self.jvp(direction).div_(policy.std.square() * policy.mean.shape[0])
-        self.backward(change)
-        slope = 1 - policy.std / STD_SCALE
-        torch.mul(2 * slope.square(), direction[-policy.std.numel() :], out=self._grads[-1])
-        return self.grad
-
-
-def minibatches(rows: int, size: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
-    """Yield a random partition of range(rows) into index tensors of `size`; the smaller tail is kept."""
-    return iter(torch.randperm(rows, generator=generator).to(device).split(size))
+    Each column is shuffled once, as a whole, for gathering small pieces costs more.
+    """
+    order = torch.randperm(len(columns[0]), generator=generator)
+    shuffled = [
+        column.index_select(0, order.to(column.device)) if isinstance(column, Tensor) else column[order.numpy()]
+        for column in columns
+    ]
+    for start in range(0, len(order), size):
+        yield tuple(column[start : start + size] for column in shuffled)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .networks import EPS_NORM, Actor
+from .networks import EPS_NORM
+from .policy import Actor
 
 
 class Rollout(NamedTuple):
@@ -42,7 +43,7 @@ class Ensemble:
             )
             folded = torch.baddbmm(bias[:, None], shift[:, None], weight)  # (N, 1, O)
             self._layers.append((folded, weight * scale[:, :, None]))
-        self.std = torch.stack([actor.std().cpu() for actor in actors])[:, None]  # (N, 1, A)
+        self.std = torch.from_numpy(np.stack([actor.std() for actor in actors]))[:, None]  # (N, 1, A)
 
     def mean(self, observation: Tensor) -> Tensor:
         """Return the means (N, E, A) at observation (N, E, O)."""
@@ -75,11 +76,10 @@ class Collector:
         terminated, truncated = np.zeros((2, length, worlds), bool)
         final = []
         seen, acted = observation.numpy(), action.numpy()
+        by_agent, action_by_agent = observation.transpose(1, 2), action.transpose(1, 2)
         seen[0] = self.observation
         for t in range(length):
-            mean = ensemble.mean(observation[t].transpose(0, 1))
-            torch.add(mean, noise[t], out=mean)
-            acted[t] = mean.numpy().transpose(1, 0, 2)
+            torch.add(ensemble.mean(by_agent[t]), noise[t], out=action_by_agent[t])
             step = env.step(acted[t])
             seen[t + 1], reward[t], cost[t] = step.observation, step.reward, step.cost
             terminated[t], truncated[t] = step.terminated, step.truncated

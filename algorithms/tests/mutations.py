@@ -34,44 +34,70 @@ MUTATIONS = [
     # networks, distributions, optimiser
     Mutation(
         "KL direction reversed",
-        "core/networks.py",
-        "        variance = other.std.square()\n        ratio = self.std.square() / variance",
-        "        variance = self.std.square()\n        ratio = other.std.square() / variance",
+        "core/policy.py",
+        "        variance = np.square(other.std)\n        ratio = np.square(self.std) / variance",
+        "        variance = np.square(self.std)\n        ratio = np.square(other.std) / variance",
         "networks",
     ),
-    Mutation("KL without its log term", "core/networks.py", "(ratio - 1 - ratio.log())", "(ratio - 1)", "networks"),
+    Mutation("KL without its log term", "core/policy.py", "(ratio - 1 - np.log(ratio))", "(ratio - 1)", "networks"),
     Mutation(
         "log-probability not summed",
-        "core/networks.py",
-        "        if not summed:",
-        "        if True:",
+        "core/policy.py",
+        "constant.sum() if summed else",
+        "constant.sum() if False else",
         "networks mafocops",
     ),
     Mutation(
-        "log-probability without 2 pi", "core/networks.py", "+ 0.5 * math.log(2 * math.pi)\n", "+ 0.0\n", "networks"
+        "log-probability without 2 pi", "core/policy.py", "+ 0.5 * math.log(2 * math.pi)\n", "+ 0.0\n", "networks"
     ),
+    Mutation("Fisher without the std part", "core/policy.py", "torch.mul(2 * (1", "torch.mul(0 * (1", "networks"),
     Mutation(
-        "Fisher without the std part", "core/networks.py", "torch.mul(2 * slope", "torch.mul(0 * slope", "networks"
+        "Fisher not averaged over rows", "core/policy.py", "square() * len(policy.mean))", "square())", "networks"
     ),
-    Mutation("Fisher not averaged over rows", "core/networks.py", " * policy.mean.shape[0])", ")", "networks"),
     Mutation(
         "KL gradient without the std part",
-        "core/networks.py",
-        "            d_log_std += (policy.std.square() / variance - 1) * d_kl.sum()\n",
+        "core/policy.py",
+        "            d_log_std += (variance / old_variance - 1) * d_kl.sum()\n",
         "",
         "networks",
     ),
+    Mutation(
+        "gradient of log std, not of its parameter", "core/policy.py", "d_log_std * slope", "d_log_std", "networks"
+    ),
     Mutation("gradient of ReLU everywhere", "core/networks.py", "(dh, a, 0.0)", "(dh, a, -1.0)", "networks"),
-    Mutation("JVP without the normalisation's shift", "core/networks.py", ".sub_(shift)", "", "networks"),
-    Mutation("only the last chunk's gradient", "core/networks.py", "g[k].addmm_(", "g[k].zero_().addmm_(", "networks"),
-    Mutation("std scale 1", "core/networks.py", "STD_SCALE = 0.5", "STD_SCALE = 1.0", "networks"),
-    Mutation("Adam without bias correction", "core/networks.py", "/ (1 - 0.9**self.t)", "", "networks"),
-    Mutation("gradients not clipped", "core/networks.py", "max=1.0))", "max=1.0).clamp(min=1.0))", "networks happo"),
+    Mutation(
+        "JVP without the normalisation's shift",
+        "core/networks.py",
+        "addcmul_(change, p",
+        "addcmul_(change + rstd * normal * (da * normal).mean(1, keepdim=True), p",
+        "networks",
+    ),
+    Mutation("only the first chunk's gradient", "core/networks.py", "self.grad.add_(self._part)", "pass", "networks"),
+    Mutation(
+        "only the last chunk's gradient",
+        "core/networks.py",
+        "grad.add_(self._part)",
+        "grad.copy_(self._part)",
+        "networks",
+    ),
+    Mutation("std scale 1", "core/policy.py", "STD_SCALE = 0.5", "STD_SCALE = 1.0", "networks"),
+    Mutation("Adam without bias correction", "core/networks.py", "self.t.add_(1)", "self.t.fill_(1e6)", "networks"),
+    Mutation("Adam's state not restored", "core/networks.py", "value.copy_(state[name])", "pass", "networks"),
+    Mutation(
+        "gradients not clipped", "core/networks.py", "if norm > self.max_grad_norm:", "if False:", "networks happo"
+    ),
     Mutation(
         "minibatch tail dropped",
         "core/networks.py",
-        "    return iter(torch.randperm(rows, generator=generator).to(device).split(size))",
-        "    return iter(torch.randperm(rows, generator=generator)[: max(size, rows // size * size)].split(size))",
+        "range(0, len(order), size)",
+        "range(0, max(size, len(order) // size * size), size)",
+        "networks",
+    ),
+    Mutation(
+        "arrays shuffled unlike tensors",
+        "core/networks.py",
+        "column[order.numpy()]",
+        "column[order.numpy()[::-1]]",
         "networks",
     ),
     # critics
@@ -113,14 +139,12 @@ MUTATIONS = [
         "columns = (factor * reward_advantage, factor[:, None] * advantage[:, 1:], factor)",
         "happo",
     ),
-    Mutation(
-        "factor not accumulated", "core/learner.py", "factor = factor * torch.exp(", "factor = torch.exp(", "happo"
-    ),
+    Mutation("factor not accumulated", "core/learner.py", "factor = factor * np.exp(", "factor = np.exp(", "happo"),
     Mutation(
         "factor inverted",
         "core/learner.py",
-        "torch.exp(new.log_prob(acted, summed) - batch.log_prob)",
-        "torch.exp(batch.log_prob - new.log_prob(acted, summed))",
+        "np.exp(new.log_prob(acted, summed) - batch.log_prob)",
+        "np.exp(batch.log_prob - new.log_prob(acted, summed))",
         "happo",
     ),
     Mutation(
@@ -150,24 +174,31 @@ MUTATIONS = [
     Mutation(
         "bound ignored",
         "core/learner.py",
-        "torch.tensor(cost - self.bound",
-        "torch.tensor(cost",
+        "cost - self.bound",
+        "cost",
         "learner",
     ),
     Mutation(
         "cost scale of the reward",
         "core/learner.py",
-        "advantage = (advantage - advantage.mean(0)) / (scale",
-        "advantage = (advantage - advantage.mean(0)) / (scale[:1]",
+        "(advantage - advantage.mean(0)) / (scale",
+        "(advantage - advantage.mean(0)) / (scale[:1]",
         "learner",
+    ),
+    Mutation(
+        "old means not shuffled",
+        "core/learner.py",
+        "_replace(mean=mean)",
+        "_replace(mean=self.old.mean[:len(mean)])",
+        "networks",
     ),
     Mutation("stale J_C by default", "core/learner.py", "if self.config.legacy_stale_cost:", "if True:", "learner"),
     Mutation("reported KL is old from new", "core/learner.py", "new.kl(old)", "old.kl(new)", "learner"),
     # MAFOCOPS
     Mutation("nu's step reversed", "mafocops.py", "nu + self.config.nu_lr", "nu - self.config.nu_lr", "mafocops"),
-    Mutation("nu not projected from below", "mafocops.py", ".clamp(0, self", ".clamp(-100, self", "mafocops"),
-    Mutation("nu without ceiling", "mafocops.py", ".clamp(0, self.config.nu_max)", ".clamp(min=0)", "mafocops"),
-    Mutation("gate inverted", "mafocops.py", "(kl <= self", "(kl > self", "mafocops"),
+    Mutation("nu not projected from below", "mafocops.py", "violation, 0)", "violation, -100)", "mafocops"),
+    Mutation("nu without ceiling", "mafocops.py", ", 0), self.config.nu_max)", ", 0), np.inf)", "mafocops"),
+    Mutation("gate inverted", "mafocops.py", "inside = kl <= self", "inside = kl > self", "mafocops"),
     Mutation(
         "cost sign reversed", "mafocops.py", "mini.advantage - mini.cost", "mini.advantage + mini.cost", "mafocops"
     ),
@@ -184,8 +215,8 @@ MUTATIONS = [
     Mutation(
         "early stop as printed",
         "mafocops.py",
-        ".mean() > config.kl_threshold",
-        ".mean() <= config.kl_threshold",
+        "self.mean_kl(actor, batch) > config",
+        "self.mean_kl(actor, batch) <= config",
         "mafocops",
     ),
     Mutation("nu of the first agent for all", "mafocops.py", 'self.state["nu"][i]', 'self.state["nu"][0]', "mafocops"),
@@ -193,7 +224,7 @@ MUTATIONS = [
         "nu moves once per epoch",
         "mafocops.py",
         'if config.nu_update == "minibatch":',
-        'if config.nu_update == "minibatch" and len(rows) < config.minibatch_size:',
+        'if config.nu_update == "minibatch" and len(mini.action) < config.minibatch_size:',
         "mafocops",
     ),
     # MACPO
@@ -242,13 +273,11 @@ MUTATIONS = [
     Mutation(
         "line search without the cost",
         "macpo.py",
-        "improved and bool((change[1:] <= slack).all())",
+        "improved and (change[1:] <= slack).all()",
         "improved",
         "macpo",
     ),
-    Mutation(
-        "line search without the reward", "macpo.py", "bool(change[0] < 0) or solution", "True or solution", "macpo"
-    ),
+    Mutation("line search without the reward", "macpo.py", "change[0] < 0 or solution", "True or solution", "macpo"),
     Mutation("refused step kept", "macpo.py", "        actor.theta.copy_(start)\n", "", "macpo"),
     Mutation("step added", "macpo.py", "alpha=-config.fraction_coef", "alpha=config.fraction_coef", "macpo"),
     Mutation("damping left out", "macpo.py", "alpha=config.damping", "alpha=0.0", "macpo legacy"),
@@ -278,7 +307,7 @@ MUTATIONS = [
         "(1 - self.config.gamma)",
         "happo",
     ),
-    Mutation("multiplier may be negative", "mappo_l.py", ".clamp(min=0)", "", "happo"),
+    Mutation("multiplier may be negative", "mappo_l.py", " * step, 0)", " * step, -np.inf)", "happo"),
     # settings and run folders
     Mutation(
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
@@ -314,7 +343,7 @@ MUTATIONS = [
         "run",
     ),
     # the original's errors, where they are asked for
-    Mutation("misprint mended", "macpo.py", "torch.log(old.std / new.std)", "torch.log(new.std / old.std)", "legacy"),
+    Mutation("misprint mended", "macpo.py", "np.log(old.std / new.std)", "np.log(new.std / old.std)", "legacy"),
     Mutation("step not capped", "macpo.py", "config.max_step_norm / (", "math.inf / (", "legacy"),
     Mutation(
         "M on costs asked for in vain", "mappo_l.py", "if config.legacy_factor_on_cost else", "if False else", "legacy"

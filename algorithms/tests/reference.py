@@ -4,6 +4,7 @@ Nothing here uses the package's derivatives, losses or optimiser; only the layou
 """
 
 import dataclasses
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch.distributions import Independent, Normal
 from torch.func import functional_call
 
 from algorithms.core.learner import Batch, Learner, Sizes
-from algorithms.core.networks import MLP, Actor, Adam
+from algorithms.core.networks import MLP, Adam
+from algorithms.core.policy import Actor, Gaussian
 from algorithms.core.rollout import Rollout
 
 CPU = torch.device("cpu")
@@ -61,13 +63,12 @@ def make_batch(actor: Actor, rows=40, costs=1, seed=0, violation=0.5, scale=1.0)
     """Return a batch collected by `actor` with random advantages."""
     generator = torch.Generator().manual_seed(seed)
 
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=actor.theta.dtype)
+    def normal(*shape: int) -> np.ndarray:
+        return torch.randn(shape, generator=generator, dtype=actor.theta.dtype).numpy()
 
-    observation = normal(rows, actor.sizes[0])
-    old = actor.policy_of_all(observation)
+    observation = torch.from_numpy(normal(rows, actor.sizes[0]))
+    old = actor.policy(observation, taped=False)
     action = old.mean + old.std * normal(rows, actor.action_size)
-    wrong = torch.full((costs,), violation, dtype=actor.theta.dtype)
     return Batch(
         observation,
         action,
@@ -75,19 +76,35 @@ def make_batch(actor: Actor, rows=40, costs=1, seed=0, violation=0.5, scale=1.0)
         old,
         scale * normal(rows),
         scale * normal(rows, costs),
-        torch.ones(rows, dtype=actor.theta.dtype),
-        wrong,
-        torch.ones(costs, dtype=actor.theta.dtype),
+        np.ones(rows, action.dtype),
+        np.full(costs, violation),
+        np.ones(costs, action.dtype),
         10.0,
     )
+
+
+def tensors(columns: Batch | Gaussian) -> Batch | Gaussian:
+    """Return the same with torch in place of NumPy, for references under autograd."""
+    convert = {np.ndarray: torch.from_numpy, Gaussian: tensors}
+    return columns._make(convert.get(type(column), lambda same: same)(column) for column in columns)
+
+
+def minibatches(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    """Cut a batch of tensors along a random permutation, as the references do; the smaller tail is kept."""
+    for rows in torch.randperm(len(batch.action), generator=generator).split(size):
+        by_row = {name: getattr(batch, name)[rows] for name in (*Batch._fields[:3], *Batch._fields[4:7])}
+        yield batch._replace(**by_row, old=batch.old._replace(mean=batch.old.mean[rows]))
+
+
+def independent(policy: Gaussian) -> Independent:
+    """Return a Gaussian of tensors or arrays as a torch distribution."""
+    return Independent(Normal(*map(torch.as_tensor, policy)), 1)
 
 
 def make_algorithm(kind: type, actors: list[Actor], costs=1, seed=3, **changes):
     """Return an algorithm on `actors` with its default settings but for `changes`."""
     config = dataclasses.replace(kind.Config(), **changes)
-    algorithm = kind(actors, config, costs, torch.Generator().manual_seed(seed))
-    algorithm.state = {name: value.to(actors[0].theta.dtype) for name, value in algorithm.state.items()}
-    return algorithm
+    return kind(actors, config, costs, torch.Generator().manual_seed(seed))
 
 
 def make_rollout(sizes: Sizes, steps=20, worlds=2, seed=0, ends=0.15) -> Rollout:

@@ -11,7 +11,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from algorithms import MACPO
 from algorithms.core.trust_region import BOUNDARY, FREE, RECOVERY, REPAIR, Solution, conjugate_gradient, solve
 
-from .reference import make_actor, make_algorithm, make_batch, plain_of
+from .reference import make_actor, make_algorithm, make_batch, plain_of, tensors
 
 DELTA = 0.008
 seeds = st.integers(0, 10_000)
@@ -241,10 +241,10 @@ def test_conjugate_gradients_of_zero_are_zero():
     assert torch.equal(conjugate_gradient(lambda x: x, torch.zeros(4)), torch.zeros(4))
 
 
-def surrogates(actor, batch) -> torch.Tensor:
+def surrogates(actor, batch) -> np.ndarray:
     """E[ratio A] and E[ratio A_c] (1 + C,) at the actor's present parameters."""
-    ratio = torch.exp(actor.policy_of_all(batch.observation).log_prob(batch.action) - batch.log_prob)
-    return torch.cat([(ratio * batch.advantage).mean()[None], (ratio[:, None] * batch.cost_advantage).mean(0)])
+    ratio = np.exp(actor.policy(batch.observation).log_prob(batch.action) - batch.log_prob)
+    return (ratio[:, None] * np.column_stack([batch.advantage, batch.cost_advantage])).mean(0)
 
 
 @given(seeds, st.sampled_from([-5.0, -0.05, 0.05, 5.0]), st.sampled_from([0.3, 1.0, 30.0]), st.integers(1, 2))
@@ -253,12 +253,12 @@ def test_the_line_search_keeps_its_promises(seed, violation, fraction, costs):
     previous.theta.add_(torch.randn(actor.theta.shape, dtype=torch.float64) * 0.02)
     batch = make_batch(previous, costs=costs, seed=seed, violation=violation)
     algorithm = make_algorithm(MACPO, [actor], costs, fraction_coef=fraction, line_search_steps=4)
-    start, policy, before = actor.theta.clone(), actor.policy_of_all(batch.observation), surrogates(actor, batch)
+    start, policy, before = actor.theta.clone(), actor.policy(batch.observation), surrogates(actor, batch)
     found = algorithm.step(actor, batch)
     if not found["accepted"]:
         assert torch.equal(actor.theta, start) and found["step_kl"] == 0
         return
-    kl = policy.kl(actor.policy_of_all(batch.observation)).mean()
+    kl = policy.kl(actor.policy(batch.observation)).mean()
     change = surrogates(actor, batch) - before
     assert kl <= algorithm.config.kl_threshold + 1e-12 and found["step_kl"] == pytest.approx(float(kl))
     assert (change[1:] <= max(-violation / batch.episode_length, 0.0) + 1e-9).all()
@@ -273,7 +273,7 @@ def search(step_scale, reward_slope, cost, c, case):
     batch = batch._replace(cost_advantage=cost * batch.advantage[:, None])
     algorithm = make_algorithm(MACPO, [actor], fraction_coef=1.0, line_search_steps=1)
     policy, start = actor.policy(batch.observation), actor.theta.clone()
-    signals = torch.stack([-batch.advantage, batch.cost_advantage[:, 0]])
+    signals = np.stack([-batch.advantage, batch.cost_advantage[:, 0]])
     step = step_scale * reward_slope * actor.gradient(policy, batch.action, signals[0] / len(batch.action)).clone()
     solution = Solution(case, 1.0, np.zeros(1))
     found = algorithm.line_search(actor, batch, policy, signals, step, solution, np.array([c]))
@@ -303,15 +303,15 @@ def test_the_line_search_shortens_the_step_until_it_fits():
 def test_the_constraint_is_the_violation_per_step_in_units_of_the_cost_advantage():
     actor = make_actor()
     batch = make_batch(actor, costs=2)._replace(
-        violation=torch.tensor([3.0, -2.0]), cost_scale=torch.tensor([0.5, 4.0]), episode_length=25.0
+        violation=np.array([3.0, -2.0]), cost_scale=np.array([0.5, 4.0]), episode_length=25.0
     )
     found = make_algorithm(MACPO, [actor], 2).constraint(batch)
-    torch.testing.assert_close(found, torch.tensor([3 / 25 / 0.5, -2 / 25 / 4]), rtol=1e-4, atol=0)
+    np.testing.assert_allclose(found, [3 / 25 / 0.5, -2 / 25 / 4], rtol=1e-4, atol=0)
 
 
 def cpo(actor, batch, config):
     """CPO's step with an explicit Hessian of the KL by autograd and the dual's two branches, for one cost."""
-    plain, theta = plain_of(actor), actor.theta.clone()
+    batch, plain, theta = tensors(batch), plain_of(actor), actor.theta.clone()
     old = plain.policy(theta, batch.observation)
     old = Independent(Normal(old.base_dist.loc.detach(), old.base_dist.scale.detach()), 1)
 
@@ -384,11 +384,10 @@ def test_two_costs_of_which_one_is_constant_act_as_one():
     for costs in (1, 2):
         actor = make_actor()
         batch = make_batch(actor, violation=-0.2)
-        extra = torch.zeros(40, costs - 1, dtype=torch.float64)
         batch = batch._replace(
-            cost_advantage=torch.cat([batch.cost_advantage, extra], 1),
-            violation=torch.tensor([-0.2, -1.0][:costs], dtype=torch.float64),
-            cost_scale=torch.ones(costs, dtype=torch.float64),
+            cost_advantage=np.column_stack([batch.cost_advantage, np.zeros((40, costs - 1))]),
+            violation=np.array([-0.2, -1.0][:costs]),
+            cost_scale=np.ones(costs),
         )
         make_algorithm(MACPO, [actor], costs).update_agent(0, batch)
         ends.append(actor.theta)

@@ -7,14 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import kl_divergence
 
 from algorithms.core.config import Config
 from algorithms.core.critic import Critics, Normaliser, value_loss_slope
-from algorithms.core.networks import CHUNK, MLP, Actor, Adam, Gaussian, minibatches
+from algorithms.core.networks import CHUNK, MLP, Adam, minibatches
+from algorithms.core.policy import Actor, Gaussian
 from algorithms.core.rollout import Ensemble
 
-from .reference import CPU, make_actor, plain_of
+from .reference import CPU, independent, make_actor, make_batch, plain_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
@@ -64,7 +65,7 @@ def test_evaluating_keeps_the_tape():
     actor, ones = make_actor(), torch.ones(17, 3, dtype=torch.float64)
     actor.forward(observations(torch.float64))
     before = actor.backward(ones).clone()
-    actor.policy_of_all(observations(torch.float64, rows=40, seed=7))
+    actor.policy(observations(torch.float64, rows=40, seed=7), taped=False)
     assert torch.equal(actor.backward(ones), before)
 
 
@@ -93,14 +94,15 @@ PARTS = {"log_prob": (1.0, 0.0, 0.0), "kl": (0.0, 1.0, 0.0), "entropy": (0.0, 0.
 def test_policy_gradient_equals_autograd(part, dtype):
     on_log_prob, on_kl, on_entropy = PARTS[part]
     actor, seen = make_actor(dtype=dtype), observations(dtype)
-    previous = make_actor(seed=9, dtype=dtype).policy_of_all(seen)
+    previous = make_actor(seed=9, dtype=dtype).policy(seen)
     action, weights = observations(dtype, size=3, seed=2), observations(dtype, size=2, seed=3)
     slope, kl_slope = on_log_prob * weights[:, 0], on_kl * weights[:, 1]
-    found = actor.gradient(actor.policy(seen), action, slope, previous, kl_slope, on_entropy)
+    rows = (action.numpy(), slope.numpy(), previous, kl_slope.numpy())
+    found = actor.gradient(actor.policy(seen), *rows, on_entropy)
 
     theta = actor.theta.clone().requires_grad_()
     new = plain_of(actor).policy(theta, seen)
-    kl = kl_divergence(new, Independent(Normal(previous.mean, previous.std), 1))
+    kl = kl_divergence(new, independent(previous))
     entropy = new.entropy()[0]  # the same at all observations; a sum over dimensions
     ((slope * new.log_prob(action)).sum() + (kl_slope * kl).sum() + on_entropy * entropy).backward()
     close(found, theta.grad, dtype)
@@ -116,7 +118,7 @@ def explicit_fisher(actor: Actor, seen: torch.Tensor) -> torch.Tensor:
         return policy.loc, policy.scale[0].log()
 
     of_mean, of_log_std = torch.func.jacrev(moments)(actor.theta)  # (B, A, P), (A, P)
-    inverse_variance = actor.std() ** -2
+    inverse_variance = torch.from_numpy(actor.std()) ** -2
     return torch.einsum("bap,a,baq->pq", of_mean, inverse_variance, of_mean) / len(seen) + 2 * of_log_std.T @ of_log_std
 
 
@@ -131,7 +133,7 @@ def test_fisher_vector_product_equals_the_explicit_matrix(dtype):
 def test_fisher_matrix_is_symmetric_positive_semidefinite_and_the_hessian_of_kl_old_new():
     actor, seen = make_actor(hidden=(4, 3)), observations(torch.float64)
     policy, theta = actor.policy(seen), actor.theta.clone()
-    old, plain = Independent(Normal(policy.mean, policy.std), 1), plain_of(actor)
+    old, plain = independent(policy), plain_of(actor)
 
     def divergence(new_theta):
         return kl_divergence(old, plain.policy(new_theta, seen)).mean()
@@ -166,29 +168,30 @@ moments = st.lists(st.tuples(centre, centre, spread, spread, centre), min_size=1
 
 @given(moments)
 def test_log_prob_and_kl_in_both_directions_equal_torch_distributions(rows):
-    first, second, std, other, action = torch.tensor(rows, dtype=torch.float64).T
+    first, second, std, other, action = np.array(rows).T
     ours = Gaussian(first[None], std), Gaussian(second[None], other)
-    theirs = Independent(Normal(first[None], std), 1), Independent(Normal(second[None], other), 1)
-    torch.testing.assert_close(ours[0].log_prob(action[None]), theirs[0].log_prob(action[None]), rtol=1e-10, atol=1e-10)
+    theirs = [independent(policy) for policy in ours]
+    wanted = theirs[0].log_prob(torch.from_numpy(action[None]))
+    np.testing.assert_allclose(ours[0].log_prob(action[None]), wanted, rtol=1e-10, atol=1e-10)
     for i, j in ((0, 1), (1, 0)):
         found = ours[i].kl(ours[j])
-        torch.testing.assert_close(found, kl_divergence(theirs[i], theirs[j]), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(found, kl_divergence(theirs[i], theirs[j]), rtol=1e-10, atol=1e-10)
         assert found >= -1e-12
-    assert ours[0].kl(ours[0]).abs() < 1e-12
+    assert np.abs(ours[0].kl(ours[0])) < 1e-12
 
 
 @given(moments)
 def test_kl_is_positive_unless_the_policies_are_equal(rows):
-    first, second, std, other, _ = torch.tensor(rows, dtype=torch.float64).T
-    different = float((first - second).abs().max() + (std - other).abs().max())
+    first, second, std, other, _ = np.array(rows).T
+    different = np.abs(first - second).max() + np.abs(std - other).max()
     if different > 1e-3:
         assert Gaussian(first[None], std).kl(Gaussian(second[None], other)) > 0
 
 
 def test_the_policy_starts_with_std_0_36553_and_a_mean_near_zero():
     actor = Actor(40, 4, (64, 64), torch.Generator().manual_seed(0), 9e-5, 10.0)
-    torch.testing.assert_close(actor.std(), torch.full((4,), 0.36553), rtol=0, atol=5e-6)
-    assert actor.policy_of_all(torch.randn(100, 40)).mean.abs().max() < 0.1
+    np.testing.assert_allclose(actor.std(), np.full(4, 0.36553), rtol=0, atol=5e-6)
+    assert np.abs(actor.policy(torch.randn(100, 40)).mean).max() < 0.1
     assert math.isclose(float(actor.std()[0]), 0.5 / (1 + math.exp(-1)), rel_tol=1e-6)
 
 
@@ -215,14 +218,32 @@ def test_the_ensemble_acts_as_each_actor_by_itself():
     ensemble = Ensemble(actors)
     for i, actor in enumerate(actors):
         torch.testing.assert_close(ensemble.mean(seen)[i], actor.forward(seen[i]), rtol=1e-5, atol=1e-5)
-        assert torch.equal(ensemble.std[i, 0], actor.std())
+        assert np.array_equal(ensemble.std[i, 0], actor.std())
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5))
 def test_minibatches_partition_the_rows_and_keep_the_tail(rows, size, seed):
-    parts = list(minibatches(rows, size, torch.Generator().manual_seed(seed), CPU))
-    assert sorted(torch.cat(parts).tolist()) == list(range(rows))
-    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    columns = (torch.arange(rows), -np.arange(rows), torch.arange(2 * rows).view(rows, 2))
+    parts = list(minibatches(columns, size, torch.Generator().manual_seed(seed)))
+    numbers = [part[0].tolist() for part in parts]
+    assert sorted(np.concatenate(numbers)) == list(range(rows))
+    assert [len(part) for part in numbers[:-1]] == [size] * (len(parts) - 1)
+    for first, second, third in parts:  # one order for all columns
+        assert np.array_equal(second, -first) and torch.equal(third, torch.stack([2 * first, 2 * first + 1], 1))
+
+
+def test_minibatches_of_a_batch_keep_its_rows_together():
+    actor = make_actor()
+    batch = make_batch(actor, rows=40, costs=2)._replace(factor=np.arange(40.0))
+    parts = list(batch.minibatches(16, torch.Generator().manual_seed(0)))
+    order = np.concatenate([part.factor for part in parts]).astype(int)
+    assert sorted(order) == list(range(40)) and not np.array_equal(order, np.arange(40))
+    for part in parts:
+        rows = part.factor.astype(int)
+        assert np.array_equal(part.old.mean, batch.old.mean[rows]) and part.old.std is batch.old.std
+        for name in ("observation", "action", "log_prob", "advantage", "cost_advantage"):
+            assert np.array_equal(getattr(part, name), getattr(batch, name)[rows]), name
+        assert all(one is other for one, other in zip(part[7:], batch[7:], strict=True))
 
 
 def huber(error: torch.Tensor, delta: float, one_sided: bool) -> torch.Tensor:
@@ -241,69 +262,70 @@ def test_value_loss_slope_equals_autograd_of_the_clipped_huber_loss(delta, one_s
     clipped = old + (free - old).clamp(-config.value_clip, config.value_clip)
     loss = torch.maximum(huber(target - free, delta, one_sided), huber(target - clipped, delta, one_sided))
     loss.sum().backward()
-    torch.testing.assert_close(value_loss_slope(value, target, old, config), free.grad, rtol=1e-12, atol=1e-12)
+    found = value_loss_slope(value.numpy(), target.numpy(), old.numpy(), config)
+    np.testing.assert_allclose(found, free.grad, rtol=1e-12, atol=1e-12)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
 def test_one_normaliser_update_gives_the_moments_of_the_batch(values):
     normaliser = Normaliser(1, 0.99999, shared=False)
-    target = torch.tensor(values, dtype=torch.float32)[:, None]
+    target = np.array(values)[:, None]
     normaliser.update(target)
     mean, std = normaliser.moments()
-    square = float(target.double().square().mean())
-    assert float(mean[0]) == pytest.approx(float(target.double().mean()), rel=1e-3, abs=1e-4 * (1 + square**0.5))
-    variance = max(1e-2, float(target.double().var(unbiased=False)))
+    square = np.square(target).mean()
+    assert float(mean[0]) == pytest.approx(target.mean(), rel=1e-3, abs=1e-4 * (1 + square**0.5))
+    variance = max(1e-2, target.var())
     assert float(std[0]) ** 2 == pytest.approx(variance, rel=1e-3, abs=1e-5 * (1 + square))
 
 
 @pytest.mark.parametrize("beta", [0.9, 0.99999, 0.9999999])
 def test_the_normaliser_is_exact_for_a_long_memory_and_a_small_spread(beta):
     normaliser = Normaliser(1, beta, shared=False)
-    target = 1000 + torch.randn(4096, 1, generator=torch.Generator().manual_seed(0))
+    target = 1000 + np.random.default_rng(0).standard_normal((4096, 1))
     normaliser.update(target)
     mean, std = normaliser.moments()
-    assert float(mean) == pytest.approx(float(target.double().mean()), rel=1e-6)
-    assert float(std) == pytest.approx(float(target.double().std(unbiased=False)), rel=1e-4)
+    assert mean.item() == pytest.approx(target.mean(), rel=1e-6)
+    assert std.item() == pytest.approx(target.std(), rel=1e-4)
 
 
 def test_the_normaliser_is_a_debiased_exponential_average():
     normaliser, beta = Normaliser(2, 0.9, shared=False), 0.9
-    batches = [torch.randn(50, 2, generator=torch.Generator().manual_seed(k)) * (k + 1) + k for k in range(6)]
+    batches = [np.random.default_rng(k).standard_normal((50, 2)) * (k + 1) + k for k in range(6)]
     for batch in batches:
         normaliser.update(batch)
     weights = np.array([beta ** (5 - k) for k in range(6)])
     weights /= weights.sum()
-    mean = sum(w * b.double().mean(0) for w, b in zip(weights, batches, strict=True))
-    square = sum(w * b.double().square().mean(0) for w, b in zip(weights, batches, strict=True))
+    mean = sum(w * b.mean(0) for w, b in zip(weights, batches, strict=True))
+    square = sum(w * np.square(b).mean(0) for w, b in zip(weights, batches, strict=True))
     found = normaliser.moments()
-    torch.testing.assert_close(found[0].double(), mean, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found[1].double(), (square - mean**2).sqrt(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[1], np.sqrt(square - mean**2), rtol=1e-4, atol=1e-4)
 
 
 def test_reward_and_cost_have_separate_statistics_unless_the_quirk_is_on():
-    target = torch.stack([torch.linspace(90, 110, 50), torch.linspace(0, 1, 50)], 1)
+    target = np.stack([np.linspace(90, 110, 50), np.linspace(0, 1, 50)], 1)
     for shared in (False, True):
         normaliser = Normaliser(2, 0.99, shared)
         normaliser.update(target)
         mean, _ = normaliser.moments()
         assert bool(mean[0] == mean[1]) == shared
         if not shared:
-            torch.testing.assert_close(mean, target.mean(0), rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(mean, target.mean(0), rtol=1e-4, atol=1e-4)
 
 
 def test_denormalising_undoes_normalising_the_regression_target():
     critics = Critics(5, 2, Config(), 0, CPU)
-    target = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)) * 20 + 7
+    target = np.random.default_rng(0).standard_normal((64, 3)) * 20 + 7
     critics.normaliser.update(target)
     mean, std = critics.normaliser.moments()
-    torch.testing.assert_close(critics.denormalise((target - mean) / std), target, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(critics.denormalise((target - mean) / std), target, rtol=1e-4, atol=1e-4)
 
 
 def test_critics_learn_each_signal_on_its_own_scale():
     critics = Critics(5, 1, Config(hidden=(16, 16), critic_epochs=60, value_clip=100.0), 0, CPU)
     seen = torch.randn(400, 5, generator=torch.Generator().manual_seed(0))
     seen = torch.layer_norm(seen, (5,))  # the network sees no more than this
-    target = torch.stack([1000 + 100 * seen[:, 0], 0.5 * seen[:, 1]], 1)
+    target = torch.stack([1000 + 100 * seen[:, 0], 0.5 * seen[:, 1]], 1).double().numpy()
     critics.regress(seen, target, critics.normalised(seen))
     error = (critics.denormalise(critics.normalised(seen)) - target).var(0) / target.var(0)
     assert (error < 0.1).all()
@@ -311,7 +333,7 @@ def test_critics_learn_each_signal_on_its_own_scale():
 
 def test_restored_actors_and_critics_continue_bit_for_bit():
     config = Config(hidden=(8, 8), critic_epochs=2, critic_minibatch_size=16)
-    seen, target = torch.randn(50, 5), torch.randn(50, 2)
+    seen, target = torch.randn(50, 5), torch.randn(50, 2).double().numpy()
     first, second = Critics(5, 1, config, 0, CPU), Critics(5, 1, config, 1, CPU)
     actors = [make_actor(seed=k, dtype=torch.float32, lr=0.01) for k in range(2)]
     actors[0].descend(torch.randn(actors[0].theta.shape))
@@ -322,7 +344,7 @@ def test_restored_actors_and_critics_continue_bit_for_bit():
     for critics, actor in zip((first, second), actors, strict=True):
         critics.regress(seen, target, critics.normalised(seen))
         actor.descend(gradient.clone())
-    assert torch.equal(first.normalised(seen), second.normalised(seen))
+    assert np.array_equal(first.normalised(seen), second.normalised(seen))
     assert torch.equal(actors[0].theta, actors[1].theta)
     for one, other in zip(first.networks, second.networks, strict=True):
         assert one.theta.data_ptr() != other.theta.data_ptr()

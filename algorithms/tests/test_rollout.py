@@ -145,8 +145,8 @@ def test_actions_are_drawn_from_the_policies():
     seen = torch.from_numpy(game.observe()[0])
     for i, actor in enumerate(actors):
         drawn, policy = rollout.action[:, :, i, 0], actor.policy(seen[i : i + 1])
-        assert float(drawn.mean()) == pytest.approx(float(policy.mean), abs=0.02)
-        assert float(drawn.std()) == pytest.approx(float(policy.std), abs=0.02)
+        assert float(drawn.mean()) == pytest.approx(policy.mean.item(), abs=0.02)
+        assert float(drawn.std()) == pytest.approx(policy.std.item(), abs=0.02)
 
 
 def test_a_restored_collector_continues_bit_for_bit():

@@ -1,0 +1,120 @@
+"""The policy of one agent: a diagonal Gaussian with its log-probability, its KL and their derivatives."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .networks import MLP, Adam
+
+STD_SCALE = 0.5  # std = 0.5 * sigmoid(p), so every std stays below 0.5 (original code, distributions.py)
+
+
+class Gaussian(NamedTuple):
+    """Diagonal Gaussian policies at B observations; log-probability and KL are sums over action dimensions."""
+
+    mean: np.ndarray  # (B, A)
+    std: np.ndarray  # (A,)
+
+    def log_prob(self, action: np.ndarray, summed: bool = True) -> np.ndarray:
+        """Return log pi(action | observation) (B,) for action (B, A); by dimension (B, A) if not `summed`."""
+        square, precision = np.square(action - self.mean), -0.5 / np.square(self.std)
+        constant = np.log(self.std) + 0.5 * math.log(2 * math.pi)
+        return square @ precision - constant.sum() if summed else square * precision - constant
+
+    def kl(self, other: "Gaussian") -> np.ndarray:
+        """Return KL(self || other) (B,)."""
+        variance = np.square(other.std)
+        ratio = np.square(self.std) / variance
+        return np.square(self.mean - other.mean) @ (0.5 / variance) + 0.5 * (ratio - 1 - np.log(ratio)).sum()
+
+
+class Actor(MLP):
+    """A Gaussian policy with a state-independent std, and its optimiser."""
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden: tuple[int, ...],
+        generator: torch.Generator,
+        lr: float,
+        max_grad_norm: float,
+    ) -> None:
+        """Start with mean near 0 (last gain 0.01) and std 0.5 sigmoid(1) = 0.3655."""
+        super().__init__((observation_size, *hidden, action_size), 0.01, generator, extra=action_size)
+        self.parameters[-1].fill_(1.0)
+        self.action_size = action_size
+        self.optimiser = Adam(self.theta, lr, max_grad_norm)
+
+    def to(self, device: torch.device) -> None:
+        """Move parameters and moments to `device`."""
+        self.bind(self.theta.to(device))
+        self.optimiser = Adam(self.theta, self.optimiser.lr, self.optimiser.max_grad_norm)
+
+    def descend(self, gradient: Tensor) -> None:
+        """Take one Adam step against `gradient` (P,), which is clipped in place."""
+        self.optimiser.step(self.theta, gradient)
+
+    def state_dict(self) -> dict:
+        """Return parameters and moments."""
+        return {"theta": self.theta, "adam": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from `state_dict()`."""
+        self.theta.copy_(state["theta"])
+        self.optimiser.load_state_dict(state["adam"])
+
+    def std(self) -> np.ndarray:
+        """Return the standard deviations (A,)."""
+        return STD_SCALE / (1 + np.exp(-self.parameters[-1].cpu().numpy()))
+
+    def policy(self, observation: Tensor, taped: bool = True) -> Gaussian:
+        """Return the policy at observation (B, O); with `taped`, `gradient` refers to it until the next."""
+        return Gaussian(self.forward(observation, taped).cpu().numpy(), self.std())
+
+    def gradient(
+        self,
+        policy: Gaussian,
+        action: np.ndarray,
+        d_log_prob: np.ndarray,
+        old: Gaussian | None = None,
+        d_kl: np.ndarray | None = None,
+        d_entropy: float = 0.0,
+    ) -> Tensor:
+        """Return the gradient (P,) of a loss from its derivatives by rows: the chain rule through the Gaussian.
+
+        Args:
+            policy: what `policy(observation)` returned last.
+            action: (B, A).
+            d_log_prob: dL/d log pi(action) (B,), or (B, A) if the loss sees each dimension's own log-probability.
+            old: the policy pi_k of KL(pi || pi_k), needed with d_kl.
+            d_kl: dL/d KL(pi || pi_k) (B,).
+            d_entropy: dL/d entropy of each action dimension.
+        """
+        shift, variance = action - policy.mean, np.square(policy.std)
+        weighted = shift * d_log_prob.reshape(len(shift), -1)
+        d_mean = weighted / variance
+        d_log_std = np.einsum("ba,ba->a", shift, d_mean) - d_log_prob.sum(0)
+        d_log_std += d_entropy  # the entropy of a dimension is log std + constant
+        if d_kl is not None:
+            old_variance = np.square(old.std)
+            d_mean += (policy.mean - old.mean) * d_kl[:, None] / old_variance
+            d_log_std += (variance / old_variance - 1) * d_kl.sum()
+        self.backward(torch.from_numpy(d_mean).to(self.theta.device))
+        slope = 1 - policy.std / STD_SCALE  # d log std / d p
+        self._grads[-1].copy_(torch.from_numpy(d_log_std * slope))
+        return self.grad
+
+    def fisher_vector_product(self, policy: Gaussian, direction: Tensor) -> Tensor:
+        """Return F v (P,), F the mean Fisher matrix at the taped observations: the Hessian of KL(pi_k || pi) at pi_k.
+
+        For a Gaussian F = J^T diag(1 / std^2) J / B for the mean, and 2 (d log std / d p)^2 for the std: no double
+        backward through the KL is needed.
+        """
+        std = torch.from_numpy(policy.std).to(direction.device)
+        self.backward(self.jvp(direction).div_(std.square() * len(policy.mean)))
+        torch.mul(2 * (1 - std / STD_SCALE).square(), direction[-self.action_size :], out=self._grads[-1])
+        return self.grad
