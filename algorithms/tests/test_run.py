@@ -101,6 +101,7 @@ def test_a_killed_run_resumes_to_the_same_rows(algorithm, make_run, tmp_path, mo
             raise Killed
 
     monkeypatch.setattr(run_module, "CHECKPOINT_INTERVAL", 0.0)
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", np.inf)
     with pytest.raises(Killed):
         make_run(tmp_path / "cut", algorithm=algorithm, steps=400).train(die)
     assert len(rows_of(tmp_path / "cut")) == 3  # the third row is not covered by a checkpoint
@@ -189,7 +190,9 @@ def test_the_record_names_settings_versions_and_hardware(make_run, tmp_path):
     wanted = {"scenario": "halfcheetah_2x3", "algorithm": "mafocops", "variant": "tiny", "seed": 0, "steps": 100}
     assert record.items() >= (wanted | {"status": "complete"}).items()
     assert record["settings"]["nu_max"] == "inf" and record["settings"]["num_envs"] == 2
-    assert record.keys() >= {"wall_time", "commit", "versions", "hardware"}
+    assert record.keys() >= {"wall_time", "commit", "dirty", "started", "ended", "resumes", "task_version"}
+    assert record["versions"].keys() == {"python", "torch", "mujoco", "numpy", "gymnasium", "gymnasium-robotics"}
+    assert record["hardware"].keys() >= {"cpu", "cores", "gpu"} and record["threads"]["torch"] == 1
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
