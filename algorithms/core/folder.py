@@ -102,7 +102,7 @@ def append_metrics(path: Path, row: dict) -> None:
     Raises:
         OSError: there is no room, or another reason.
     """
-    size = path.stat().st_size
+    size = path.stat().st_size if path.exists() else 0
     try:
         with path.open("ab") as file:
             file.write(_csv([row], header=not size))

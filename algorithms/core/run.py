@@ -89,9 +89,10 @@ class Run:
             if stopped or time.perf_counter() > due:
                 spent = self._save_checkpoint()
                 due = time.perf_counter() + max(CHECKPOINT_INTERVAL, spent / CHECKPOINT_SHARE)
-            if stopped:
-                sys.exit(128 + stopped[0])
+                if stopped:  # before or while saving: in either case nothing is lost
+                    sys.exit(128 + stopped[0])
         self._save_checkpoint()
+        write_metrics(self.folder / "metrics.csv", self.rows)  # whatever others did to the file meanwhile
         self._save_policy()
         write_record(self.folder, record | {"status": "complete", "ended": now()} | self._spent())
 

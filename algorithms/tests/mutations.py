@@ -327,19 +327,12 @@ MUTATIONS = [
     Mutation("half a file left", "core/folder.py", "            part.unlink()\n", "            pass\n", "faults"),
     Mutation("stopping without saving", "core/run.py", "if stopped or time", "if time", "faults run"),
     Mutation(
-        "going on after a signal", "core/run.py", "            if stopped:\n", "            if False:\n", "faults"
+        "going on after a signal", "core/run.py", "                if stopped:", "                if False:", "faults"
     ),
     Mutation("never ending at once", "core/signals.py", "now - first > GRACE", "False", "faults"),
     Mutation("one request counted as two", "core/signals.py", "and now - first > GRACE", "", "faults"),
     Mutation(
         "worlds not restored", "core/rollout.py", '        self.env.load_state_dict(state["env"])\n', "", "checkpoint"
-    ),
-    Mutation(
-        "file name within the policy",
-        "core/run.py",
-        'replace(self.folder / "policy.pt", buffer.getvalue())',
-        'torch.save(policy, self.folder / "policy.pt")',
-        "faults",
     ),
     Mutation(
         "shuffles not restored",

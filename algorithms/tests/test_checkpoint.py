@@ -157,6 +157,16 @@ def test_whatever_happened_to_metrics_they_are_written_again(text, cut, whole, m
     assert same_as_whole(cut, whole, make_run, tmp_path)
 
 
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"a,b\n")])
+def test_whatever_happens_to_metrics_meanwhile_they_are_whole_in_the_end(change, whole, make_run, tmp_path):
+    def meddle(row, seconds_left):
+        if row["iteration"] == 3:
+            change(tmp_path / "run/metrics.csv")
+
+    make_run(tmp_path / "run", steps=600).train(meddle)
+    assert same_as_whole(tmp_path / "run", whole, make_run, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["metrics.csv", "policy.pt"])
 def test_a_complete_run_writes_a_lost_file_again(name, cut, whole, make_run, tmp_path):
     make_run(cut, steps=600).train(quiet)

@@ -257,6 +257,14 @@ def test_evaluating_a_folder_without_a_policy_ends_with_status_2(tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_evaluation_that_cannot_be_written_is_one_sentence(make_run, tmp_path, monkeypatch):
+    make_run(tmp_path, steps=100).train(quiet)
+    (tmp_path / "evaluation.csv.part").mkdir()
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path), "--episodes", "1"])
+    with pytest.raises(SystemExit, match=r"error: .*evaluation\.csv: Is a directory"):
+        evaluate.main()
+
+
 TIMED = [
     "benchmark",
     "--scenario",
