@@ -108,7 +108,10 @@ def main() -> None:
             identity = {name: record[name] for name in ("scenario", "algorithm", "variant", "seed")}
             found_row = {"mode": mode, "episode": k, "episode_return": float(row[0]), "episode_cost": float(cost[k])}
             rows.append(identity | found_row | {"episode_length": int(row[1])})
-    write_metrics(options.folder / "evaluation.csv", rows)
+    try:
+        write_metrics(options.folder / "evaluation.csv", rows)
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}")
     if options.video:
         film(record, ensemble, options.video)
 

@@ -4,14 +4,20 @@
 
 Resumes from the output folder if it holds a checkpoint of the same settings, refuses if they differ, and does nothing
 if the run is complete. On a terminal it shows a progress bar, elsewhere plain lines.
+
+Exit status: 0 complete, 2 called wrongly or the folder is in use, 1 a file could not be written or an error of the
+program, 128 + n ended by signal n. After all but 2 the same command continues.
 """
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
 
 import envs
+
+from .core.signals import end_at_once
 
 
 def arguments(**options: bool) -> argparse.ArgumentParser:
@@ -57,7 +63,8 @@ def task_of(options: argparse.Namespace) -> tuple:
             f"unknown variant '{variant}' of {options.algorithm}: choose from {', '.join(named)}, or use --set"
         )
     config = parse(algorithm.Config, named.get(variant, {}) | {name: value for name, _, value in pairs})
-    return Task(options.scenario, options.algorithm, variant, options.seed, options.steps, config), algorithm
+    identity = (options.scenario, options.algorithm, variant, options.seed, options.steps)
+    return Task(*identity, config, envs.TASK_VERSION), algorithm
 
 
 def env_maker(task, threads: int):
@@ -105,18 +112,42 @@ class Progress:
 def main() -> None:
     """Run the command line."""
     options = arguments().parse_args()
+    end_at_once()
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            run = open_run(options, until_the_end)
+            if run is not None:
+                run.train(Progress(run.iterations * run.per_iteration, run.learner.iteration * run.per_iteration))
+        except OSError as error:
+            place = error.filename or "the standard output"
+            sys.exit(f"error: {place}: {error.strerror}; what was saved before is intact, the same command continues")
+
+
+def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
+    """Return the `Run` in its folder, which `lock` keeps from other processes; None if it is complete.
+
+    Ends the process, with status 2, if the options or the folder are not valid.
+    """
     try:
         task, algorithm = task_of(options)
+        device = device_of(options.device)
+        from .core.folder import check
+        from .core.lock import locked
         from .core.run import Run
 
         folder = options.output or Path("results/runs", task.scenario, task.algorithm, task.variant, f"seed{task.seed}")
-        run = Run(task, algorithm, folder, env_maker(task, options.threads), device_of(options.device), options.memory)
+        complete = check(folder, task)
+        if not complete:
+            lock.enter_context(locked(folder))
+            env = env_maker(task, options.threads)
+            run = Run(task, algorithm, folder, env, device, options.memory, options.threads)
+            complete = run.complete  # another process may have ended it since
     except ValueError as error:
         refuse(error)
-    if run.complete:
+    if complete:
         print(f"{folder} is complete: nothing to do")
-        return
-    run.train(Progress(run.iterations * run.per_iteration, run.learner.iteration * run.per_iteration))
+        return None
+    return run
 
 
 def refuse(error: ValueError) -> None:

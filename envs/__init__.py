@@ -6,13 +6,13 @@ one of them is called, so that reading `SCENARIOS` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from envs.scenarios import SCENARIOS, Scenario, get
+from envs.scenarios import SCENARIOS, TASK_VERSION, Scenario, get
 
 if TYPE_CHECKING:
     from envs.parallel import SafeParallelEnv
     from envs.vector import VectorEnv
 
-__all__ = ["SCENARIOS", "Scenario", "get", "make", "parallel_env"]
+__all__ = ["SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "parallel_env"]
 
 
 def make(

@@ -8,6 +8,8 @@ unless the environment is made with `partition="declared"`.
 
 from dataclasses import dataclass
 
+TASK_VERSION = 1  # to be raised whenever a task's physics, reward, cost or observation changes: results do not mix
+
 Partition = tuple[tuple[int, ...], ...]
 
 

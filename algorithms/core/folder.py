@@ -1,24 +1,20 @@
-"""The folder of a run: metrics.csv and run.json, and whether a folder may be continued.
+"""The folder of a run: its files, and whether it may be continued.
 
-Files appear whole or not at all: they are written beside their place and moved.
+Files appear whole or not at all, also after a power failure: they are written beside their place, synced and moved.
 """
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import os
-import platform
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-import torch
+import numpy as np
 
 from .config import Config
-from .memory import peak_rss_mib
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,7 @@ class Task:
     seed: int
     steps: int
     config: Config
+    task_version: int
 
     def settings(self) -> dict:
         """Return the settings as plain data; infinity becomes a word, so that it is valid JSON."""
@@ -47,11 +44,9 @@ def check(folder: Path, task: Task) -> bool:
     Raises:
         ValueError: it holds another run, or something that is no run.
     """
-    path = folder / "run.json"
-    if path.exists():
-        found = json.loads(path.read_text())
-        wanted = task.identity()
-        for name in ("scenario", "algorithm", "variant", "seed"):
+    found, wanted = read_record(folder), task.identity()
+    if found:
+        for name in ("scenario", "algorithm", "variant", "seed", "task_version"):
             if found.get(name) != wanted[name]:
                 raise ValueError(
                     f"{folder} holds another run: its {name} is {found.get(name)}, not {wanted[name]}; "
@@ -63,77 +58,101 @@ def check(folder: Path, task: Task) -> bool:
             raise ValueError(f"{folder} holds a run with {changed[0]}={old}, not {new}; choose another --output")
         if found["steps"] > task.steps:
             raise ValueError(f"{folder} holds a run of {found['steps']} steps, more than {task.steps}; choose another")
-        return found["status"] == "complete" and found["steps"] == task.steps
+        whole = all((folder / name).exists() for name in ("metrics.csv", "policy.pt"))
+        return whole and found["status"] == "complete" and found["steps"] == task.steps
     if (folder / "metrics.csv").exists():
         raise ValueError(f"{folder} holds a metrics.csv but no run.json, so it is no run of ours; choose another")
     return False
 
 
+def read_record(folder: Path) -> dict | None:
+    """Return what run.json holds, None if there is none.
+
+    Raises:
+        ValueError: it is no run's record.
+    """
+    path = folder / "run.json"
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{path} is not the record of a run; choose another --output, or delete it and metrics.csv to go on from "
+            "the checkpoint"
+        )
+    return found
+
+
+def write_record(folder: Path, record: dict) -> None:
+    """Write run.json."""
+    replace(folder / "run.json", f"{json.dumps(record, indent=1)}\n".encode())
+
+
 def write_metrics(path: Path, rows: list[dict]) -> None:
     """Write `rows` as a CSV file, metrics.csv or another; without rows, an empty file."""
-
-    def write(part: Path) -> None:
-        with part.open("w", newline="") as file:
-            if rows:
-                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(map(_cells, rows))
-
-    replace(path, write)
+    replace(path, _csv(rows, header=True))
 
 
 def append_metrics(path: Path, row: dict) -> None:
-    """Append a row to metrics.csv, with the header if it is the first."""
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if not file.tell():
-            writer.writeheader()
-        writer.writerow(_cells(row))
+    """Append a row to metrics.csv, with the header if it is the first; whole or, if that fails, not at all.
 
-
-def _cells(row: dict) -> dict:
-    """Return the row as text; short, but exact to the last digit that matters."""
-    return {k: f"{v:.8g}" if isinstance(v, float) else v for k, v in row.items()}
-
-
-def write_record(path: Path, task: Task, status: str, wall_time: float, device: torch.device) -> None:
-    """Write run.json: what was run, on what, and whether it is complete."""
-    record = {
-        "scenario": task.scenario,
-        "algorithm": task.algorithm,
-        "variant": task.variant,
-        "seed": task.seed,
-        "steps": task.steps,
-        "status": status,
-        "wall_time": round(wall_time, 2),
-        "peak_rss_mib": round(peak_rss_mib(), 1),
-        "settings": task.settings(),
-        "commit": _commit(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in ("torch", "mujoco", "numpy")},
-        "hardware": {
-            "machine": platform.machine(),
-            "cores": psutil.cpu_count(logical=False),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "system": platform.system(),
-        },
-    }
-    replace(path, lambda part: part.write_text(json.dumps(record, indent=1) + "\n"))
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, then move it into place."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
-
-
-def _commit() -> str | None:
-    """Return the commit of the source tree, if it is one."""
+    Raises:
+        OSError: there is no room, or another reason.
+    """
+    size = path.stat().st_size if path.exists() else 0
     try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None
+        with path.open("ab") as file:
+            file.write(_csv([row], header=not size))
+    except OSError as error:
+        os.truncate(path, size)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _csv(rows: list[dict], header: bool) -> bytes:
+    """Return rows as CSV; numbers are short, but exact to the last digit that matters."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        if header:
+            writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.8g}" if isinstance(v, float | np.floating) else v for k, v in row.items()})
+    return text.getvalue().encode()
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Let `path` hold `data`.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    os.replace(write_part(path, data), path)
+    sync(path.parent)
+
+
+def write_part(path: Path, data: bytes) -> Path:
+    """Write `data` to the disk beside `path` and return the file, for the caller to move."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return part
+
+
+def sync(folder: Path) -> None:
+    """Let the names of the files in `folder` survive a power failure, where the file system can promise that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

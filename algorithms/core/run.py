@@ -4,8 +4,8 @@ A run is a pure function of (scenario, algorithm, settings, seed, steps): interr
 rows, but for the columns of time and memory.
 """
 
+import io
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,13 +14,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import checkpoint
 from .config import Config
-from .folder import Task, append_metrics, check, replace, write_metrics, write_record
+from .folder import Task, append_metrics, check, read_record, replace, write_metrics, write_record
 from .learner import Learner, Sizes
 from .memory import gpu_process_mib, peak_rss_mib, update_peak
+from .provenance import now, provenance
 from .rollout import Collector
+from .signals import end_after_iteration
 
 CHECKPOINT_INTERVAL = 30.0  # seconds of training that an interruption may cost
+CHECKPOINT_SHARE = 0.02  # of the time may go into saving: where the disk is slow, checkpoints are further apart
 
 
 class Run:
@@ -34,11 +38,14 @@ class Run:
         make_env: Callable[[], object],
         device: torch.device,
         trace_memory: bool = False,
+        threads: int | None = None,
     ) -> None:
         """Create or continue the run in `folder`; `make_env` is called unless the run is complete.
 
+        Two processes must not do so at once: see `lock.locked`. `threads`, of the physics, is for the record alone.
+
         Raises:
-            ValueError: the folder holds another run, or something that is no run.
+            ValueError: the folder holds another run, something that is no run, or a checkpoint of neither.
         """
         self.task, self.folder, self.device, self.trace_memory = task, folder, device, trace_memory
         self.complete = check(folder, task)
@@ -53,37 +60,41 @@ class Run:
         self.collector = Collector(self.env, config.rollout_length, task.seed)
         self.rows: list[dict] = []
         self.wall_time = 0.0
+        self.provenance = provenance(device, threads)
         self.per_iteration = config.num_envs * config.rollout_length
         self.iterations = math.ceil(task.steps / self.per_iteration)
-        if (folder / "checkpoint.pt").exists():
-            self._restore()
+        if state := checkpoint.load(folder, task.identity()):
+            self._restore(state)
 
     @torch.inference_mode()
     def train(self, report: Callable[[dict, float], None]) -> None:
-        """Train to the end; `report(row, seconds_left)` is called after every iteration."""
+        """Train to the end; `report(row, seconds_left)` is called after every iteration.
+
+        Asked to end by SIGTERM or Ctrl-C, it finishes the iteration, saves and exits with 128 + the signal's number.
+
+        Raises:
+            OSError: a file cannot be written; what was there before is untouched, and the run can be continued.
+        """
+        stopped = end_after_iteration()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._record("running")
+        for part in self.folder.glob("*.part"):
+            part.unlink()
+        record = self._begin()
         write_metrics(self.folder / "metrics.csv", self.rows)
-        stopped = _on_termination()
-        saved = time.perf_counter()
+        due = time.perf_counter() + CHECKPOINT_INTERVAL
         while self.learner.iteration < self.iterations:
             row = self.iterate()
             append_metrics(self.folder / "metrics.csv", row)
             report(row, (self.iterations - self.learner.iteration) * self.wall_time / self.learner.iteration)
-            if stopped or time.perf_counter() - saved > CHECKPOINT_INTERVAL:
-                self._save_checkpoint()
-                saved = time.perf_counter()
-            if stopped:
-                sys.exit(128 + stopped[0])
+            if stopped or time.perf_counter() > due:
+                spent = self._save_checkpoint()
+                due = time.perf_counter() + max(CHECKPOINT_INTERVAL, spent / CHECKPOINT_SHARE)
+                if stopped:  # before or while saving: in either case nothing is lost
+                    sys.exit(128 + stopped[0])
         self._save_checkpoint()
-        policy = {
-            "actors": [actor.theta.cpu() for actor in self.learner.policies()],
-            "observation_size": self.env.observation_size,
-            "action_size": self.env.action_size,
-            "settings": self.task.settings(),
-        }
-        replace(self.folder / "policy.pt", lambda path: torch.save(policy, path))
-        self._record("complete")
+        write_metrics(self.folder / "metrics.csv", self.rows)  # whatever others did to the file meanwhile
+        self._save_policy()
+        write_record(self.folder, record | {"status": "complete", "ended": now()} | self._spent())
 
     @torch.inference_mode()
     def iterate(self) -> dict:
@@ -105,6 +116,7 @@ class Run:
         row["fps_update"] = self.per_iteration / (ended - collected)
         row["fps"] = self.per_iteration / (ended - start)
         row["memory_update_mib"], row["memory_gpu_mib"] = memory.get("mib"), gpu_process_mib(device)
+        row = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
         self.rows.append(row)
         return row
 
@@ -140,10 +152,28 @@ class Run:
                 row |= {f"episode_cost_{name}": value, f"bound_{name}": limit}
         return row | {f"{task.algorithm}_{name}": value for name, value in own.items()}
 
-    def _record(self, status: str) -> None:
-        write_record(self.folder / "run.json", self.task, status, self.wall_time, self.device)
+    def _begin(self) -> dict:
+        """Write and return the run's record: what is run, on what, since when and after how many interruptions."""
+        earlier = read_record(self.folder)
+        record = {
+            **{name: value for name, value in self.task.identity().items() if name != "config"},
+            "status": "running",
+            "started": earlier["started"] if earlier else now(),
+            "ended": None,
+            "resumes": earlier["resumes"] + 1 if earlier else 0,
+            **self._spent(),
+            "settings": self.task.settings(),
+            **self.provenance,
+        }
+        write_record(self.folder, record)
+        return record
 
-    def _save_checkpoint(self) -> None:
+    def _spent(self) -> dict:
+        return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(peak_rss_mib(), 1)}
+
+    def _save_checkpoint(self) -> float:
+        """Save everything the rest of the run depends on and return the seconds it took."""
+        start = time.perf_counter()
         state = {
             "identity": self.task.identity(),
             "learner": self.learner.state_dict(),
@@ -151,16 +181,29 @@ class Run:
             "rows": self.rows,
             "wall_time": self.wall_time,
         }
-        replace(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        checkpoint.save(self.folder, state)
+        return time.perf_counter() - start
 
-    def _restore(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        state = torch.load(path, map_location="cpu", weights_only=False)
-        if state["identity"] | {"steps": None} != self.task.identity() | {"steps": None}:
-            raise ValueError(f"{path} belongs to another run or other settings; choose another --output")
+    def _save_policy(self) -> None:
+        policy = {
+            "actors": [actor.theta.cpu() for actor in self.learner.policies()],
+            "observation_size": self.env.observation_size,
+            "action_size": self.env.action_size,
+            "settings": self.task.settings(),
+        }
+        buffer = io.BytesIO()  # torch.save would write a file's name into the file
+        torch.save(policy, buffer)
+        replace(self.folder / "policy.pt", buffer.getvalue())
+
+    def _restore(self, state: dict) -> None:
         self.learner.load_state_dict(state["learner"])
         self.collector.load_state_dict(state["collector"])
         self.rows, self.wall_time = state["rows"], state["wall_time"]
+        if self.learner.iteration > self.iterations:
+            raise ValueError(
+                f"{self.folder} holds a checkpoint after {self.learner.iteration} iterations, more than "
+                f"{self.task.steps} steps; choose another --output"
+            )
 
 
 def bounds(config: Config, env) -> np.ndarray:
@@ -176,11 +219,3 @@ def bounds(config: Config, env) -> np.ndarray:
             f"safety_bound={','.join(map(str, given))} has {len(given)} values: this task has {env.num_costs} ({names})"
         )
     return np.array(given, float)
-
-
-def _on_termination() -> list[int]:
-    """Return a list that receives the signal's number once the process is asked to end; the run then saves first."""
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda caught, _: received.append(caught))
-    return received

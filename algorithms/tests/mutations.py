@@ -316,10 +316,52 @@ MUTATIONS = [
     Mutation("other settings resumed", "core/folder.py", "        if changed:", "        if False:", "run"),
     Mutation(
         "rows beyond the checkpoint kept",
-        "core/folder.py",
-        "            if rows:",
-        "            if False:",
+        "core/run.py",
+        'write_metrics(self.folder / "metrics.csv", self.rows)',
+        '(self.folder / "metrics.csv").touch()',
         "run",
+    ),
+    Mutation(
+        "checksum not compared", "core/checkpoint.py", "if _digest(version, content) != digest", "if 0", "checkpoint"
+    ),
+    Mutation("format not compared", "core/checkpoint.py", "if version != FORMAT", "if 0", "checkpoint"),
+    Mutation(
+        "damaged checkpoint kept",
+        "core/checkpoint.py",
+        "            os.replace(path, folder / NEWEST)",
+        "            pass",
+        "checkpoint",
+    ),
+    Mutation(
+        "checkpoint written in its place", "core/folder.py", 'path.with_name(f"{path.name}.part")', "path", "checkpoint"
+    ),
+    Mutation("checkpoint not synced", "core/folder.py", "os.fsync(file.fileno())", "pass", "checkpoint"),
+    Mutation("folder not synced", "core/checkpoint.py", "    sync(folder)\n", "", "checkpoint"),
+    Mutation(
+        "unreadable types saved",
+        "core/checkpoint.py",
+        "type(tree) in (bool, int, float, str, bytes)",
+        "True",
+        "checkpoint",
+    ),
+    Mutation(
+        "saving as often on a slow disk",
+        "core/run.py",
+        "max(CHECKPOINT_INTERVAL, spent / CHECKPOINT_SHARE)",
+        "CHECKPOINT_INTERVAL",
+        "checkpoint",
+    ),
+    Mutation("folder not locked", "core/lock.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "faults"),
+    Mutation("half a row left", "core/folder.py", "        os.truncate(path, size)\n", "", "faults"),
+    Mutation("half a file left", "core/folder.py", "            part.unlink()\n", "            pass\n", "faults"),
+    Mutation("stopping without saving", "core/run.py", "if stopped or time", "if time", "faults run"),
+    Mutation(
+        "going on after a signal", "core/run.py", "                if stopped:", "                if False:", "faults"
+    ),
+    Mutation("never ending at once", "core/signals.py", "now - first > GRACE", "False", "faults"),
+    Mutation("one request counted as two", "core/signals.py", "and now - first > GRACE", "", "faults"),
+    Mutation(
+        "worlds not restored", "core/rollout.py", '        self.env.load_state_dict(state["env"])\n', "", "checkpoint"
     ),
     Mutation(
         "shuffles not restored",
@@ -349,7 +391,9 @@ MUTATIONS = [
         "M on costs asked for in vain", "mappo_l.py", "if config.legacy_factor_on_cost else", "if False else", "legacy"
     ),
 ]
-BASELINE = Mutation("nothing", "macpo.py", "", "", "networks mafocops macpo happo rollout learner settings run legacy")
+BASELINE = Mutation(
+    "nothing", "macpo.py", "", "", "networks mafocops macpo happo rollout learner settings run checkpoint faults legacy"
+)
 
 
 def first_failure(mutation: Mutation) -> str | None:

@@ -101,6 +101,7 @@ def test_a_killed_run_resumes_to_the_same_rows(algorithm, make_run, tmp_path, mo
             raise Killed
 
     monkeypatch.setattr(run_module, "CHECKPOINT_INTERVAL", 0.0)
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", np.inf)
     with pytest.raises(Killed):
         make_run(tmp_path / "cut", algorithm=algorithm, steps=400).train(die)
     assert len(rows_of(tmp_path / "cut")) == 3  # the third row is not covered by a checkpoint
@@ -189,7 +190,9 @@ def test_the_record_names_settings_versions_and_hardware(make_run, tmp_path):
     wanted = {"scenario": "halfcheetah_2x3", "algorithm": "mafocops", "variant": "tiny", "seed": 0, "steps": 100}
     assert record.items() >= (wanted | {"status": "complete"}).items()
     assert record["settings"]["nu_max"] == "inf" and record["settings"]["num_envs"] == 2
-    assert record.keys() >= {"wall_time", "commit", "versions", "hardware"}
+    assert record.keys() >= {"wall_time", "commit", "dirty", "started", "ended", "resumes", "task_version"}
+    assert record["versions"].keys() == {"python", "torch", "mujoco", "numpy", "gymnasium", "gymnasium-robotics"}
+    assert record["hardware"].keys() >= {"cpu", "cores", "gpu"} and record["threads"]["torch"] == 1
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -252,6 +255,14 @@ def test_evaluating_a_folder_without_a_policy_ends_with_status_2(tmp_path, monke
         evaluate.main()
     assert caught.value.code == 2 and str(tmp_path) in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_that_cannot_be_written_is_one_sentence(make_run, tmp_path, monkeypatch):
+    make_run(tmp_path, steps=100).train(quiet)
+    (tmp_path / "evaluation.csv.part").mkdir()
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path), "--episodes", "1"])
+    with pytest.raises(SystemExit, match=r"error: .*evaluation\.csv: Is a directory"):
+        evaluate.main()
 
 
 TIMED = [
