@@ -91,7 +91,8 @@ class MACPO:
         on_cost = batch.factor if config.legacy_factor_on_cost else np.ones_like(batch.factor)
         costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.T]
         signals = np.stack([-batch.advantage, *costs])  # (1 + C, B): each mean(ratio * signal) is to be decreased
-        gradients = torch.stack([actor.gradient(policy, batch.action, s * ratio / rows).clone() for s in signals])
+        slopes = signals * ratio / rows
+        gradients = torch.stack([actor.finite(actor.gradient(policy, batch.action, s)).clone() for s in slopes])
 
         def hessian(direction: Tensor) -> Tensor:
             product = actor.fisher_vector_product(policy, direction)

@@ -5,8 +5,8 @@
 Resumes from the output folder if it holds a checkpoint of the same settings, refuses if they differ, and does nothing
 if the run is complete. On a terminal it shows a progress bar, elsewhere plain lines.
 
-Exit status: 0 complete, 2 called wrongly or the folder is in use, 1 a file could not be written or an error of the
-program, 128 + n ended by signal n. After all but 2 the same command continues.
+Exit status: 0 complete; 1 a file could not be written or an error of the program; 2 called wrongly or the folder is in
+use; 3 a number became infinite or NaN; 128 + n ended by signal n. After all but 2 and 3 the same command continues.
 """
 
 import argparse
@@ -121,6 +121,9 @@ def main() -> None:
         except OSError as error:
             place = error.filename or "the standard output"
             sys.exit(f"error: {place}: {error.strerror}; what was saved before is intact, the same command continues")
+        except ArithmeticError as error:
+            print(f"error: {error}; what it was computed from is in {run.folder / 'fault.pt'}", file=sys.stderr)
+            sys.exit(3)
 
 
 def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):

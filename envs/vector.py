@@ -60,6 +60,8 @@ class VectorEnv:
         auto_reset: whether `step` starts a new episode where one ended (the default); if not, call `reset`.
         batch: the mujoco.batch.Batch underneath.
         observation: (E, N, O), what `reset` or `step` returned last; None before the first reset.
+        unstable: (E,) steps so far at which MuJoCo met huge or non-finite numbers and put the world back to the model's
+            pose; the episode ends there.
     """
 
     episode_limit = EPISODE_LIMIT
@@ -106,10 +108,11 @@ class VectorEnv:
         self._columns = slice(None) if partition == "original" else np.concatenate(scenario.declared)
         # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on
         first, last = mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value
-        self._unstable = self.batch.warning[:, first : last + 1, 1]
+        self._warnings = self.batch.warning[:, first : last + 1, 1]
         self._action_shape = (self.num_envs, self.num_agents, self.action_size)
         self._base = np.empty((self.num_envs, self._task.base_size))
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
+        self.unstable = np.zeros(self.num_envs, dtype=np.int64)
 
     def seed(self, seed: int | None) -> None:
         """Give every world its own generator, which depends on the seed and the world's number alone."""
@@ -137,7 +140,9 @@ class VectorEnv:
         self._robot_ctrl[:, self._columns] = flat
         self.batch.step(nstep=self._frame_skip, stage=task.stage)
         self._elapsed += 1
-        reward, terminated, terms = task.outcome(control, self._unstable.any(axis=1))
+        failed = self._warnings.any(axis=1)
+        self.unstable += failed
+        reward, terminated, terms = task.outcome(control, failed)
         truncated = (self._elapsed >= EPISODE_LIMIT) & ~terminated
         cost = self._cost(terms)
         final_observation = self.observation = self._observe()

@@ -23,7 +23,7 @@ from workflow.progress import PLAN, line
 
 HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
 KEPT = {"train.log", "failures.txt", "lock"}
-BAD_INPUT = 2  # exit status of a command that was called wrongly: trying again cannot help
+HOPELESS = (2, 3)  # exit status of a command called wrongly, and of numbers gone infinite: they would do so again
 
 
 def failures(folder: Path) -> dict[str, int]:
@@ -91,7 +91,7 @@ def main() -> None:
     if status != 0:
         print("\n".join((folder / "train.log").read_text().splitlines()[-20:]), file=sys.stderr)
         attempt, of = map(int, options.attempt.split("/"))
-        if attempt < of and status != BAD_INPUT:
+        if attempt < of and status not in HOPELESS:
             sys.exit(1)
         give_up(metrics, status)
     plans = (parent / PLAN for parent in folder.parents)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .config import Config
-from .networks import MLP, Adam, minibatches
+from .networks import MLP, Adam, NotFinite, minibatches
 
 
 class Normaliser:
@@ -59,7 +59,11 @@ class Critics:
         return output * std + mean  # float64
 
     def regress(self, observation: Tensor, target: np.ndarray, output: np.ndarray) -> None:
-        """Fit the networks to `target` (B, 1 + C), starting from their outputs `output` (B, 1 + C) at collection."""
+        """Fit the networks to `target` (B, 1 + C), starting from their outputs `output` (B, 1 + C) at collection.
+
+        Raises:
+            NotFinite: a gradient is not finite.
+        """
         self.normaliser.update(target)
         mean, std = self.normaliser.moments()
         columns = (observation, *((target - mean) / std).astype(output.dtype).T, *output.T)
@@ -69,8 +73,13 @@ class Critics:
                 for k, (network, optimiser) in enumerate(models):
                     value = network.forward(seen).cpu().numpy()
                     slope = value_loss_slope(value[:, 0], rows[k], rows[k + len(models)], self.config)
-                    d_value = torch.from_numpy(slope / len(seen)).to(self.device)
-                    optimiser.step(network.theta, network.backward(d_value[:, None]))
+                    gradient = network.backward(torch.from_numpy(slope[:, None] / len(seen)).to(self.device))
+                    if not optimiser.step(network.theta, gradient):
+                        raise NotFinite(
+                            f"critic of {f'cost {k - 1}' if k else 'the reward'}",
+                            {"parameter": network.theta, "observation": seen, "target": rows[k], "value": value}
+                            | {"loss slope": slope, "gradient": gradient},
+                        )
 
     def state_dict(self) -> dict:
         """Return parameters, moments, statistics and the generator."""

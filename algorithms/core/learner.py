@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .config import Config
 from .critic import Critics
-from .networks import minibatches
+from .networks import NotFinite, minibatches
 from .policy import Actor, Gaussian
 from .rollout import Rollout, gae
 
@@ -95,6 +95,9 @@ class Learner:
 
         Returns:
             diagnostics every algorithm has, and the algorithm's own; means over agents.
+
+        Raises:
+            NotFinite: a gradient is not finite.
         """
         observation = rollout.observation.to(self.device)
         seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
@@ -128,7 +131,11 @@ class Learner:
             batch = Batch(
                 inputs, acted, old.log_prob(acted, summed), old, *repeated, cost - self.bound, scale[1:], length
             )
-            own = self.algorithm.update_agent(i, batch)
+            try:
+                own = self.algorithm.update_agent(i, batch)
+            except NotFinite as error:
+                error.place = f"agent {i}: {error.place}"
+                raise
             new = actor.policy(inputs, taped=False)
             if self.algorithm.sequential:
                 factor = factor * np.exp(new.log_prob(acted, summed) - batch.log_prob)

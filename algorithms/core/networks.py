@@ -22,6 +22,25 @@ EPS_NORM = 1e-5  # of LayerNorm, PyTorch's default
 CHUNK = 1024  # rows at a time: larger batches go through in chunks, so that activations stay in the cache
 
 
+class NotFinite(ArithmeticError):
+    """A number became infinite or NaN: which one, and what it was computed from.
+
+    Attributes:
+        place: where it happened; whoever lets the error pass puts its own name in front.
+        arrays: what the number was computed from, in that order, by name.
+    """
+
+    def __init__(self, place: str, arrays: dict[str, Tensor | np.ndarray]) -> None:
+        """Name the first of `arrays` that is not finite everywhere."""
+        finite = {name: bool(torch.isfinite(torch.as_tensor(array)).all()) for name, array in arrays.items()}
+        self.place, self.arrays = place, arrays
+        self.name = next((name for name, fine in finite.items() if not fine), "the result")
+
+    def __str__(self) -> str:
+        """Return one sentence."""
+        return f"{self.place}: {self.name} is not finite"
+
+
 class MLP:
     """Multi-layer perceptron with LayerNorm; `theta` (P,) holds all parameters, `grad` (P,) the last gradient."""
 
@@ -109,6 +128,10 @@ class MLP:
         g[0].copy_(dweight)
         g[1].copy_(dbias)
 
+    def taped_input(self) -> Tensor:
+        """Return the rows (B, I) of the last taped forward."""
+        return torch.cat([tape[0][0] for tape in self._tapes])
+
     def jvp(self, direction: Tensor) -> Tensor:
         """Return the change (B, O) of the last taped output along `direction` (P,), to first order."""
         views = self._views(direction)
@@ -149,9 +172,11 @@ class Adam:
         self.m, self.v = torch.zeros_like(theta), torch.zeros_like(theta)
         self.t = torch.zeros((), device=theta.device)  # steps taken
 
-    def step(self, theta: Tensor, grad: Tensor) -> None:
-        """Move `theta` (P,) one step against `grad` (P,); `grad` is clipped in place."""
+    def step(self, theta: Tensor, grad: Tensor) -> bool:
+        """Move `theta` (P,) one step against `grad` (P,), which is clipped in place; False if `grad` is not finite."""
         norm = float(torch.linalg.vector_norm(grad)) + 1e-6  # as in PyTorch
+        if not math.isfinite(norm):
+            return False
         if norm > self.max_grad_norm:
             grad.mul_(self.max_grad_norm / norm)
         self.t.add_(1)
@@ -159,6 +184,7 @@ class Adam:
             *([tensor] for tensor in (theta, grad, self.m, self.v)), [], [self.t],
             lr=self.lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
         )  # fmt: skip
+        return True
 
     def state_dict(self) -> dict:
         """Return moments and step count."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .networks import MLP, Adam
+from .networks import MLP, Adam, NotFinite
 
 STD_SCALE = 0.5  # std = 0.5 * sigmoid(p), so every std stays below 0.5 (original code, distributions.py)
 
@@ -47,6 +47,7 @@ class Actor(MLP):
         super().__init__((observation_size, *hidden, action_size), 0.01, generator, extra=action_size)
         self.parameters[-1].fill_(1.0)
         self.action_size = action_size
+        self._cause: dict[str, np.ndarray] = {}  # what the last gradient was computed from, should it not be finite
         self.optimiser = Adam(self.theta, lr, max_grad_norm)
 
     def to(self, device: torch.device) -> None:
@@ -55,8 +56,24 @@ class Actor(MLP):
         self.optimiser = Adam(self.theta, self.optimiser.lr, self.optimiser.max_grad_norm)
 
     def descend(self, gradient: Tensor) -> None:
-        """Take one Adam step against `gradient` (P,), which is clipped in place."""
-        self.optimiser.step(self.theta, gradient)
+        """Take one Adam step against `gradient` (P,), which is clipped in place.
+
+        Raises:
+            NotFinite: it is not finite; the parameters stay.
+        """
+        if not self.optimiser.step(self.theta, gradient):
+            raise self.fault(gradient)
+
+    def finite(self, gradient: Tensor) -> Tensor:
+        """Return what `gradient()` returned last, or raise NotFinite."""
+        if not torch.isfinite(gradient).all():
+            raise self.fault(gradient)
+        return gradient
+
+    def fault(self, gradient: Tensor) -> NotFinite:
+        """Return the error that `gradient` is not finite, with the minibatch it came from."""
+        cause = {"parameter": self.theta, "observation": self.taped_input(), **self._cause}
+        return NotFinite("policy", cause | {"gradient": gradient})
 
     def state_dict(self) -> dict:
         """Return parameters and moments."""
@@ -94,6 +111,9 @@ class Actor(MLP):
             d_kl: dL/d KL(pi || pi_k) (B,).
             d_entropy: dL/d entropy of each action dimension.
         """
+        self._cause = {"mean": policy.mean, "action": action, "d_log_prob": d_log_prob}
+        if d_kl is not None:
+            self._cause["d_kl"] = d_kl
         shift, variance = action - policy.mean, np.square(policy.std)
         weighted = shift * d_log_prob.reshape(len(shift), -1)
         d_mean = weighted / variance

@@ -4,13 +4,14 @@ Arrays have leading axes T (steps), E (worlds), N (agents), and a trailing axis 
 limit stay two arrays to the end; only `gae` combines them.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .networks import EPS_NORM
+from .networks import EPS_NORM, NotFinite
 from .policy import Actor
 
 
@@ -25,6 +26,7 @@ class Rollout(NamedTuple):
     truncated: np.ndarray  # (T, E) bool
     final_observation: Tensor  # (K, N, O), of the K steps that ended an episode, in the order of np.nonzero(ended)
     episodes: np.ndarray  # (F, 2 + C): return, length, costs of each episode that finished in this rollout
+    unstable: np.ndarray  # (E,) steps at which the simulation of a world became unstable
 
 
 class Ensemble:
@@ -65,7 +67,11 @@ class Collector:
         self._running = np.zeros((env.num_envs, 2 + env.num_costs))  # return, length, costs of unfinished episodes
 
     def collect(self, actors: list[Actor]) -> Rollout:
-        """Act for T steps with Gaussian exploration and return what happened."""
+        """Act for T steps with Gaussian exploration and return what happened.
+
+        Raises:
+            NotFinite: an observation, reward or cost is not finite.
+        """
         env, length = self.env, self.length
         ensemble = Ensemble(actors)
         agents, worlds = env.num_agents, env.num_envs
@@ -74,7 +80,7 @@ class Collector:
         action = torch.empty((length, worlds, agents, env.action_size))
         reward, cost = np.empty((length, worlds)), np.empty((length, worlds, env.num_costs))
         terminated, truncated = np.zeros((2, length, worlds), bool)
-        final = []
+        final, unstable = [], np.array(env.unstable)
         seen, acted = observation.numpy(), action.numpy()
         by_agent, action_by_agent = observation.transpose(1, 2), action.transpose(1, 2)
         seen[0] = self.observation
@@ -89,7 +95,12 @@ class Collector:
         self.observation = seen[-1].copy()
         final = torch.cat(final) if final else torch.empty((0, agents, env.observation_size))
         episodes, self._running = finished_episodes(reward, cost, terminated | truncated, self._running)
-        return Rollout(observation, action, reward, cost, terminated, truncated, final, episodes)
+        arrays = {"observation": observation, "reward": reward, "cost": cost}
+        if not all(math.isfinite(array.sum()) for array in arrays.values()):
+            raise NotFinite("environment", arrays | {"action": action})
+        return Rollout(
+            observation, action, reward, cost, terminated, truncated, final, episodes, env.unstable - unstable
+        )
 
     def state_dict(self) -> dict:
         """Return everything the next rollout depends on: worlds, generators, unfinished episodes."""

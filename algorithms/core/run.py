@@ -19,8 +19,9 @@ from .config import Config
 from .folder import Task, append_metrics, check, read_record, replace, write_metrics, write_record
 from .learner import Learner, Sizes
 from .memory import gpu_process_mib, peak_rss_mib, update_peak
+from .networks import NotFinite
 from .provenance import now, provenance
-from .rollout import Collector
+from .rollout import Collector, Rollout
 from .signals import end_after_iteration
 
 CHECKPOINT_INTERVAL = 30.0  # seconds of training that an interruption may cost
@@ -74,6 +75,7 @@ class Run:
 
         Raises:
             OSError: a file cannot be written; what was there before is untouched, and the run can be continued.
+            NotFinite: a number became infinite or NaN; fault.pt holds what it was computed from.
         """
         stopped = end_after_iteration()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,11 @@ class Run:
         write_metrics(self.folder / "metrics.csv", self.rows)
         due = time.perf_counter() + CHECKPOINT_INTERVAL
         while self.learner.iteration < self.iterations:
-            row = self.iterate()
+            try:
+                row = self.iterate()
+            except NotFinite as error:
+                self._save_fault(error)
+                raise
             append_metrics(self.folder / "metrics.csv", row)
             report(row, (self.iterations - self.learner.iteration) * self.wall_time / self.learner.iteration)
             if stopped or time.perf_counter() > due:
@@ -103,6 +109,12 @@ class Run:
         start = time.perf_counter()
         rollout = self.collector.collect(learner.policies())
         collected = time.perf_counter()
+        for world in np.flatnonzero(rollout.unstable):
+            print(
+                f"warning: iteration {learner.iteration + 1}: the simulation of world {world} became unstable "
+                f"{rollout.unstable[world]} time(s); the episode ended there",
+                file=sys.stderr,
+            )
         last = learner.iteration + 1 == self.iterations
         held = [rollout.observation, rollout.action, *(actor.theta for actor in learner.actors)]
         with update_peak(device, self.trace_memory and last, held) as memory:
@@ -111,7 +123,7 @@ class Run:
                 torch.cuda.synchronize(device)
         ended = time.perf_counter()
         self.wall_time += ended - start
-        row = self._row(rollout.episodes, shared, own)
+        row = self._row(rollout, shared, own)
         row["fps_collect"] = self.per_iteration / (collected - start)
         row["fps_update"] = self.per_iteration / (ended - collected)
         row["fps"] = self.per_iteration / (ended - start)
@@ -120,9 +132,9 @@ class Run:
         self.rows.append(row)
         return row
 
-    def _row(self, episodes: np.ndarray, shared: dict, own: dict) -> dict:
+    def _row(self, rollout: Rollout, shared: dict, own: dict) -> dict:
         """Return the row of an iteration; cells without a value are empty."""
-        task, bound = self.task, self.learner.bound
+        task, bound, episodes = self.task, self.learner.bound, rollout.episodes
         mean = episodes.mean(0) if len(episodes) else [None] * episodes.shape[1]
         cost = float(np.sum(mean[2:])) if len(episodes) else None
         row = {
@@ -146,6 +158,7 @@ class Run:
             "memory_update_mib": None,
             "memory_rss_mib": peak_rss_mib(),
             "memory_gpu_mib": None,
+            "unstable": int(rollout.unstable.sum()),
         }
         if len(bound) > 1:
             for name, value, limit in zip(self.env.cost_names, mean[2:], bound, strict=True):
@@ -194,6 +207,13 @@ class Run:
         buffer = io.BytesIO()  # torch.save would write a file's name into the file
         torch.save(policy, buffer)
         replace(self.folder / "policy.pt", buffer.getvalue())
+
+    def _save_fault(self, error: NotFinite) -> None:
+        """Keep what is not finite, and tell where: a dict of tensors in fault.pt."""
+        error.place = f"iteration {self.learner.iteration + 1}: {error.place}"
+        buffer = io.BytesIO()
+        torch.save({name: torch.as_tensor(array).cpu() for name, array in error.arrays.items()}, buffer)
+        replace(self.folder / "fault.pt", buffer.getvalue())
 
     def _restore(self, state: dict) -> None:
         self.learner.load_state_dict(state["learner"])

@@ -23,7 +23,7 @@ MEASURED = [
     *("wall_time", "fps_collect", "fps_update", "fps"),
     *("episodes", "episode_return", "episode_cost", "episode_length", "bound", "violation"),
     *("kl", "entropy", "explained_variance", "explained_variance_cost"),
-    *("memory_update_mib", "memory_rss_mib", "memory_gpu_mib"),
+    *("memory_update_mib", "memory_rss_mib", "memory_gpu_mib", "unstable"),
 ]
 EPHEMERAL = re.compile("wall_time|fps.*|memory_.*")
 

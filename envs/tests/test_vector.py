@@ -92,10 +92,11 @@ def test_an_unstable_simulation_ends_the_episode_and_shows_no_nan(name, tmp_path
     env.reset()
     env.batch.qvel[0] = 1e12
     step = env.step(np.zeros((2, env.num_agents, env.action_size)))
-    assert step.terminated.tolist() == [True, False]
+    assert step.terminated.tolist() == [True, False] and env.unstable.tolist() == [1, 0]
     for field in ("observation", "final_observation", "reward", "cost"):
         assert np.isfinite(getattr(step, field)).all()
     assert not env.step(np.zeros((2, env.num_agents, env.action_size))).terminated.any()
+    assert env.unstable.tolist() == [1, 0]
 
 
 def test_no_later_step_overwrites_what_was_handed_out():
