@@ -8,14 +8,13 @@ steps the very same states with the very same controls again, on the same thread
 on this machine can pass; medians of rounds.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from .train import arguments, device_of, env_maker, refuse, task_of
+from .train import Parser, arguments, device_of, env_maker, refuse, task_of
 
 COLUMNS = ("physics", "collect", "update", "end_to_end", "ratio")
 
@@ -91,7 +90,7 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m algorithms.benchmark",
         description="Measure physics-only, collection, update and end-to-end FPS.",
         parents=[arguments(add_help=False)],
@@ -103,9 +102,9 @@ def main() -> None:
         device = device_of(options.device)
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} is out of range: it must be at least 1")
+        found = measure(task, algorithm, options.threads, device, options.rounds)
     except ValueError as error:
         refuse(error)
-    found = measure(task, algorithm, options.threads, device, options.rounds)
     print(f"{task.scenario} {task.algorithm}, {options.threads} thread(s), {device.type}, steps per second:")
     for name in COLUMNS[:4]:
         print(f"{name.replace('_', ' '):>12} {found[name]:9.0f}")

@@ -6,8 +6,6 @@ Writes evaluation.csv into the run's folder: one row per episode and mode (stoch
 the mean action). With --video it also films one deterministic episode.
 """
 
-import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 
 import envs
 
-from .train import refuse
+from .train import Parser, refuse
 
 SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
 
@@ -28,19 +26,31 @@ def load(folder: Path) -> tuple[dict, object]:
     """
     import torch
 
+    from .core.folder import read_record
     from .core.policy import Actor
     from .core.rollout import Ensemble
 
-    if not (folder / "policy.pt").exists():
+    path = folder / "policy.pt"
+    if not path.exists():
         raise ValueError(f"{folder} holds no policy.pt: give the folder of a complete run")
-    record = json.loads((folder / "run.json").read_text())
-    saved = torch.load(folder / "policy.pt", weights_only=True)
-    hidden, actors = tuple(saved["settings"]["hidden"]), []
-    for theta in saved["actors"]:
-        actor = Actor(saved["observation_size"], saved["action_size"], hidden, torch.Generator(), 0.0, 1.0)
-        actor.bind(theta)
-        actors.append(actor)
-    return record, Ensemble(actors)
+    record = read_record(folder) or {}
+    if absent := [name for name in ("scenario", "algorithm", "variant", "seed", "settings") if name not in record]:
+        raise ValueError(f"{folder / 'run.json'} does not name the {absent[0]}: it is not the record of a run")
+    try:
+        saved = torch.load(path, weights_only=True)
+        hidden, actors = tuple(saved["settings"]["hidden"]), []
+        for theta in saved["actors"]:
+            actor = Actor(saved["observation_size"], saved["action_size"], hidden, torch.Generator(), 0.0, 1.0)
+            actor.theta.copy_(theta)
+            actors.append(actor)
+        ensemble = Ensemble(actors)
+    except Exception as error:  # whatever unpickling a damaged or foreign file may raise
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ValueError(f"{path} is not a policy of ours: {reason}") from error
+    scenario = envs.get(record["scenario"])
+    if len(actors) != scenario.agents or actors[0].action_size != scenario.actions_per_agent:
+        raise ValueError(f"{path} holds {len(actors)} policies that do not fit {record['scenario']}")
+    return record, ensemble
 
 
 def options_of(record: dict) -> dict[str, str]:
@@ -86,7 +96,7 @@ def film(record: dict, ensemble, path: Path) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m algorithms.evaluate", description="Evaluate a run's final policy.")
+    parser = Parser(prog="python -m algorithms.evaluate", description="Evaluate a run's final policy.")
     parser.add_argument("folder", type=Path, help="folder of a complete run")
     parser.add_argument("--episodes", type=int, default=32, help="episodes of each mode")
     parser.add_argument("--video", type=Path, help="film one episode into this file (mp4)")
@@ -94,6 +104,8 @@ def main() -> None:
     try:
         if options.episodes < 1:
             raise ValueError(f"--episodes {options.episodes} is out of range: it must be at least 1")
+        if options.video and (options.video.suffix != ".mp4" or not options.video.parent.is_dir()):
+            raise ValueError(f"--video {options.video} is not valid: name an .mp4 file in a folder that exists")
         record, ensemble = load(options.folder)
     except ValueError as error:
         refuse(error)

@@ -11,6 +11,7 @@ use; 3 a number became infinite or NaN; 128 + n ended by signal n. After all but
 
 import argparse
 import contextlib
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,12 +20,20 @@ import envs
 
 from .core.signals import end_at_once
 
+VARIANT = re.compile(r"[\w=+-][\w.,=+-]*")  # a variant is the name of a folder
 
-def arguments(**options: bool) -> argparse.ArgumentParser:
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose errors are one sentence and status 2."""
+
+    def error(self, message: str) -> None:
+        """Say what is wrong and end."""
+        refuse(ValueError(message))
+
+
+def arguments(**options: bool) -> Parser:
     """Return the command line's parser, made with argparse's `options`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m algorithms.train", description="Train one algorithm on one scenario.", **options
-    )
+    parser = Parser(prog="python -m algorithms.train", description="Train one algorithm on one scenario.", **options)
     parser.add_argument("--scenario", required=True, help="such as ant_2x4; an unknown one lists all")
     parser.add_argument("--algorithm", required=True, help="mafocops, macpo, mappo_l, happo or mappo")
     parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
@@ -57,6 +66,8 @@ def task_of(options: argparse.Namespace) -> tuple:
         raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
     algorithm = ALGORITHMS[options.algorithm]
     variant = options.variant or ",".join(options.settings) or "default"
+    if not VARIANT.fullmatch(variant):
+        raise ValueError(f"the variant {variant!r} is not valid: use letters, digits and _ . , = + -")
     named = {"default": {}} | getattr(algorithm, "VARIANTS", {})
     if variant not in named and not pairs:
         raise ValueError(

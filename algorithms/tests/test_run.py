@@ -249,14 +249,6 @@ def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, mon
     assert "deterministic: return" in capsys.readouterr().out
 
 
-def test_evaluating_a_folder_without_a_policy_ends_with_status_2(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path)])
-    with pytest.raises(SystemExit) as caught:
-        evaluate.main()
-    assert caught.value.code == 2 and str(tmp_path) in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_evaluation_that_cannot_be_written_is_one_sentence(make_run, tmp_path, monkeypatch):
     make_run(tmp_path, steps=100).train(quiet)
     (tmp_path / "evaluation.csv.part").mkdir()
@@ -297,13 +289,6 @@ def test_timing_the_physics_alone_does_not_disturb_the_run(make_run, tmp_path):
     before = env.batch.state.copy()
     assert env.replay() > 0
     np.testing.assert_array_equal(env.batch.state, before)
-
-
-def test_a_benchmark_without_rounds_ends_with_status_2(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [*TIMED, "--rounds", "0"])
-    with pytest.raises(SystemExit) as caught:
-        benchmark.main()
-    assert caught.value.code == 2 and "--rounds 0" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_run_is_refused(make_run, tmp_path):

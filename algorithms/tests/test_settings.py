@@ -1,13 +1,11 @@
 """Settings and command line: defaults, types, and one sentence for whatever is wrong, before anything is written."""
 
 import dataclasses
-import sys
 
 import pytest
 
 from algorithms import ALGORITHMS, train
 from algorithms.core.config import Config, parse
-from envs.scenarios import SCENARIOS
 
 EVERY = pytest.mark.parametrize("name", ALGORITHMS)
 
@@ -83,33 +81,6 @@ def test_an_unknown_setting_lists_all_valid_ones():
     with pytest.raises(ValueError) as caught:
         parse(ALGORITHMS["happo"].Config, {"nu_max": "1"})  # another algorithm's
     assert all(field.name in str(caught.value) for field in dataclasses.fields(ALGORITHMS["happo"].Config))
-
-
-COMMANDS = {
-    "scenario": (["--scenario", "ant_9x9", "--algorithm", "happo"], ["ant_9x9", *SCENARIOS]),
-    "algorithm": (["--scenario", "ant_2x4", "--algorithm", "ppo"], ["ppo", *ALGORITHMS]),
-    "steps": (["--scenario", "ant_2x4", "--algorithm", "happo", "--steps", "0"], ["--steps 0", "at least 1"]),
-    "threads": (["--scenario", "ant_2x4", "--algorithm", "happo", "--threads", "0"], ["--threads 0", "at least 1"]),
-    "seed": (["--scenario", "ant_2x4", "--algorithm", "happo", "--seed", "-1"], ["--seed -1", "at least 0"]),
-    "setting": (["--scenario", "ant_2x4", "--algorithm", "happo", "--set", "clip=x"], ["clip=x", "number"]),
-    "variant": (["--scenario", "ant_2x4", "--algorithm", "happo", "--variant", "best"], ["best", "default"]),
-    "bounds": (
-        ["--scenario", "ant_2x4", "--algorithm", "happo", "--set", "safety_bound=1,2", "num_envs=1"],
-        ["safety_bound=1.0,2.0", "1"],
-    ),
-}
-
-
-@pytest.mark.parametrize("what", COMMANDS)
-def test_a_wrong_command_ends_with_status_2_one_sentence_and_nothing_written(what, tmp_path, monkeypatch, capsys):
-    arguments, words = COMMANDS[what]
-    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--output", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as caught:
-        train.main()
-    printed = capsys.readouterr()
-    assert caught.value.code == 2 and printed.out == ""
-    assert printed.err.count("\n") == 1 and all(word in printed.err for word in words)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_variant_is_default_or_its_settings_or_its_name():
