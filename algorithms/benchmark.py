@@ -66,7 +66,8 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
     torch.set_num_threads(1)
     env = Recorder(env_maker(task, threads)())
     sizes = Sizes(env.num_agents, env.num_costs, env.observation_size, env.action_size)
-    learner = Learner(algorithm, task.config, sizes, bounds(task.config, env), task.seed, device)
+    beside = threads > 1 and device.type == "cpu"
+    learner = Learner(algorithm, task.config, sizes, bounds(task.config, env), task.seed, device, beside)
     collector = Collector(env, task.config.rollout_length, task.seed)
     samples = task.config.num_envs * task.config.rollout_length
     found = []
@@ -85,7 +86,8 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
                 (physics, samples / (collected - start), samples / (ended - collected), whole, whole / physics)
             )
     medians = np.median(found[1:], axis=0)
-    return dict(zip(COLUMNS, medians, strict=True)) | {"peak_rss_mib": peak_rss_mib()}
+    peak = peak_rss_mib() + (learner.beside.peak_rss_mib if learner.beside else 0)
+    return dict(zip(COLUMNS, medians, strict=True)) | {"peak_rss_mib": peak}
 
 
 def main() -> None:

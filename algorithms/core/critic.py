@@ -40,6 +40,7 @@ class Critics:
 
     def __init__(self, observation_size: int, costs: int, config: Config, seed: int, device: torch.device) -> None:
         """Initialise from `seed`; minibatches are drawn from a generator of their own."""
+        self.arguments = (observation_size, costs, config, seed, device)
         self.config, self.device = config, device
         self.generator = torch.Generator().manual_seed(seed)
         sizes = (observation_size, *config.hidden, 1)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .beside import Beside
 from .config import Config
 from .critic import Critics
 from .networks import NotFinite, minibatches
@@ -62,9 +63,19 @@ class Learner:
     """Actors, critics and an algorithm, with everything that must survive an interruption."""
 
     def __init__(
-        self, algorithm: type, config: Config, sizes: Sizes, bound: np.ndarray, seed: int, device: torch.device
+        self,
+        algorithm: type,
+        config: Config,
+        sizes: Sizes,
+        bound: np.ndarray,
+        seed: int,
+        device: torch.device,
+        beside: bool = False,
     ) -> None:
-        """Build everything from one seed; `bound` (C,) limits the mean episode cost."""
+        """Build everything from one seed; `bound` (C,) limits the mean episode cost.
+
+        With `beside` the critics regress in a process of their own while the actors learn, with the same result.
+        """
         self.config, self.sizes, self.device = config, sizes, device
         self.bound = np.asarray(bound, float)
         streams = np.random.SeedSequence(seed).spawn(4)
@@ -80,6 +91,7 @@ class Learner:
             actor.to(device)
         self.generator = torch.Generator().manual_seed(shuffles)
         self.critics = Critics(sizes.observation, sizes.costs, config, critics, device)
+        self.beside = Beside(self.critics) if beside else None
         self.order = np.random.default_rng(order)
         self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
         self.iteration = 0
@@ -102,9 +114,14 @@ class Learner:
         observation = rollout.observation.to(self.device)
         seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
         output, advantage, target = self._advantages(rollout, observation)
+        if self.beside:
+            self.beside.begin(seen[:, 0], target, output)
         shared, own = self._improve_policies(rollout, seen, advantage)
         explained = 1 - (target - self.critics.denormalise(output)).var(0) / np.maximum(target.var(0), 1e-12)
-        self.critics.regress(seen[:, 0], target, output)
+        if self.beside:
+            self.beside.finish()
+        else:
+            self.critics.regress(seen[:, 0], target, output)
         self.iteration += 1
         shared |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
         return shared, own

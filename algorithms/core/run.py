@@ -39,11 +39,12 @@ class Run:
         make_env: Callable[[], object],
         device: torch.device,
         trace_memory: bool = False,
-        threads: int | None = None,
+        threads: int = 1,
     ) -> None:
         """Create or continue the run in `folder`; `make_env` is called unless the run is complete.
 
-        Two processes must not do so at once: see `lock.locked`. `threads`, of the physics, is for the record alone.
+        Two processes must not do so at once: see `lock.locked`. With more than one of `threads`, which are those of the
+        physics, the critics learn beside the actors.
 
         Raises:
             ValueError: the folder holds another run, something that is no run, or a checkpoint of neither.
@@ -57,7 +58,8 @@ class Run:
         self.env = make_env()
         bound = bounds(config, self.env)
         sizes = Sizes(self.env.num_agents, self.env.num_costs, self.env.observation_size, self.env.action_size)
-        self.learner = Learner(algorithm, config, sizes, bound, task.seed, device)
+        beside = threads > 1 and device.type == "cpu"
+        self.learner = Learner(algorithm, config, sizes, bound, task.seed, device, beside)
         self.collector = Collector(self.env, config.rollout_length, task.seed)
         self.rows: list[dict] = []
         self.wall_time = 0.0
@@ -156,7 +158,7 @@ class Run:
             "violation": None if cost is None else float(np.max(mean[2:] - bound)),
             **shared,
             "memory_update_mib": None,
-            "memory_rss_mib": peak_rss_mib(),
+            "memory_rss_mib": self._peak_rss_mib(),
             "memory_gpu_mib": None,
             "unstable": int(rollout.unstable.sum()),
         }
@@ -182,7 +184,11 @@ class Run:
         return record
 
     def _spent(self) -> dict:
-        return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(peak_rss_mib(), 1)}
+        return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(self._peak_rss_mib(), 1)}
+
+    def _peak_rss_mib(self) -> float:
+        """Return the peak of this process and of the one beside it."""
+        return peak_rss_mib() + (self.learner.beside.peak_rss_mib if self.learner.beside else 0)
 
     def _save_checkpoint(self) -> float:
         """Save everything the rest of the run depends on and return the seconds it took."""

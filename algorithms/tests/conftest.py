@@ -39,6 +39,6 @@ def make_run():
     def make(folder: Path, scenario="halfcheetah_2x3", algorithm="mafocops", seed=0, steps=300, threads=1, more=()):
         command = ["--scenario", scenario, "--algorithm", algorithm, "--seed", str(seed), "--steps", str(steps)]
         task, kind = task_of(arguments().parse_args([*command, "--set", *TINY, *more, "--variant", "tiny"]))
-        return Run(task, kind, folder, env_maker(task, threads), torch.device("cpu"))
+        return Run(task, kind, folder, env_maker(task, threads), torch.device("cpu"), threads=threads)
 
     return make

@@ -123,7 +123,7 @@ def make_rollout(sizes: Sizes, steps=20, worlds=2, seed=0, ends=0.15) -> Rollout
     return Rollout(observation, action, reward, cost, terminated, truncated, final, episodes, unstable)
 
 
-def make_learner(kind: type, sizes: Sizes, seed=0, bound=5.0, **changes) -> Learner:
+def make_learner(kind: type, sizes: Sizes, seed=0, bound=5.0, beside=False, **changes) -> Learner:
     small = {"hidden": (8, 8), "minibatch_size": 16, "critic_minibatch_size": 16, "epochs": 2, "critic_epochs": 1}
     config = dataclasses.replace(kind.Config(), **(small | changes))
-    return Learner(kind, config, sizes, np.full(sizes.costs, bound), seed, CPU)
+    return Learner(kind, config, sizes, np.full(sizes.costs, bound), seed, CPU, beside)

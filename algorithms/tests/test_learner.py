@@ -1,5 +1,7 @@
 """One iteration of the learner: what the algorithm is given, what J_C is, time limits, and resuming."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from algorithms import ALGORITHMS, HAPPO, MAFOCOPS
 from algorithms.core.learner import STALE_INTERVAL, Sizes
 from algorithms.core.memory import update_peak
+from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
 
 from .reference import CPU, independent, make_learner, make_rollout
@@ -143,6 +146,36 @@ def test_the_seed_decides_everything(name):
             learner.update(make_rollout(SIZES, seed=k))
         ends.append(learner.actors[0].theta)
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_critics_beside_the_actors_learn_the_same_even_if_their_process_is_killed(killed):
+    before = set(multiprocessing.active_children())
+    one, two = (make_learner(MAFOCOPS, SIZES, beside=beside) for beside in (False, True))
+    (process,) = set(multiprocessing.active_children()) - before
+    with torch.inference_mode():
+        for seed in range(4):
+            if killed and seed == 2:
+                process.kill()
+            assert one.update(make_rollout(SIZES, seed=seed)) == two.update(make_rollout(SIZES, seed=seed))
+            assert process.is_alive() or (killed and seed >= 2)
+    assert two.beside.peak_rss_mib > 50
+    for first, second in zip(one.critics.networks, two.critics.networks, strict=True):
+        assert torch.equal(first.theta, second.theta)
+    del two  # closes the connection, which ends the process
+    process.join(10)
+    assert not process.is_alive()
+
+
+def test_a_number_that_is_not_finite_in_the_process_beside_is_reported_by_this_one(capfd):
+    learner = make_learner(MAFOCOPS, SIZES, beside=True)
+    seen, target = torch.randn(40, 5), np.zeros((40, 2))
+    output = learner.critics.normalised(seen)
+    target[4, 1] = np.nan
+    learner.beside.begin(seen, target, output)
+    with pytest.raises(NotFinite, match=r"^critic of cost 0: target is not finite$"):
+        learner.beside.finish()
+    assert capfd.readouterr().err == ""
 
 
 def test_reported_kl_is_that_of_the_new_policy_from_the_old_one():
