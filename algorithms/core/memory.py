@@ -41,7 +41,8 @@ def gpu_process_mib(device: torch.device) -> float | None:
 class TensorTrace(TorchDispatchMode):
     """Counts the bytes of tensor storages that operations create while it is active, and their peak.
 
-    Storages alive before are not seen; add them with `held`. Scratch space inside an operation is not seen either.
+    Storages alive before are not seen; add them with `held`. Scratch space inside an operation is not seen either, nor
+    NumPy's arrays, of which an update holds a few numbers per row.
     """
 
     def __init__(self) -> None:

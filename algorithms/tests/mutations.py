@@ -384,6 +384,45 @@ MUTATIONS = [
         "if False:",
         "run",
     ),
+    # numbers that are not finite, bad input, the process beside
+    Mutation(
+        "gradient not finite, step taken",
+        "core/networks.py",
+        "if not math.isfinite(norm):",
+        "if False:",
+        "numerical_faults",
+    ),
+    Mutation(
+        "step skipped in silence",
+        "core/policy.py",
+        "            raise self.fault(gradient)\n\n    def finite",
+        "            pass\n\n    def finite",
+        "numerical_faults",
+    ),
+    Mutation(
+        "environment's numbers not looked at",
+        "core/rollout.py",
+        "if not all(math.isfinite",
+        "if False and all(math.isfinite",
+        "numerical_faults",
+    ),
+    Mutation(
+        "unstable simulations not counted",
+        "core/rollout.py",
+        "env.unstable - unstable",
+        "0 * unstable",
+        "numerical_faults",
+    ),
+    Mutation("no fault.pt", "core/run.py", "                self._save_fault(error)\n", "", "numerical_faults"),
+    Mutation(
+        "a variant may leave its folder", "train.py", "if not VARIANT.fullmatch(variant):", "if False:", "bad_input"
+    ),
+    Mutation(
+        "work beside is lost with its process", "core/beside.py", "self.critics.regress(*self._work)", "pass", "learner"
+    ),
+    Mutation(
+        "result from beside not taken over", "core/beside.py", "self.critics.load_state_dict(state)", "pass", "learner"
+    ),
     # the original's errors, where they are asked for
     Mutation("misprint mended", "macpo.py", "np.log(old.std / new.std)", "np.log(new.std / old.std)", "legacy"),
     Mutation("step not capped", "macpo.py", "config.max_step_norm / (", "math.inf / (", "legacy"),
