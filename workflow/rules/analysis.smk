@@ -123,6 +123,7 @@ rule verdict:
     input:
         tables=expand("<results>/tables/{table}.csv", table=runs.tables(SUITE)),
         figures=expand("<results>/figures/{figure}.csv", figure=runs.published(SUITE)),
+        manifest="<results>/manifest.json",
         source=sources.analysis(),
     output:
         "<results>/verdict.csv",
@@ -139,4 +140,5 @@ rule verdict:
     params:
         base=subpath(output.markdown, strip_suffix=".md"),
     shell:
-        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --output {params.base} 2> {log}"
+        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --manifest {input.manifest} "
+        "--output {params.base} 2> {log}"
