@@ -4,6 +4,9 @@ A mistake raises ValueError with one sentence: the key, its value and the valid 
 types, so that `5e-5`, which YAML reads as text, and lists given by `--config` mean what they say.
 """
 
+import math
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from workflow import sources
 
 SCHEMA = Path(__file__).with_name("schemas") / "config.schema.yaml"
 DEFAULT = "default"  # the variant that has the suite's settings as they are
+WORD = r"[A-Za-z0-9_][A-Za-z0-9_-]*"  # of keys
+TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TASK = ("walls", "observation", "partition", "costs", "safety_bound")  # settings that change what is learned
 
@@ -91,7 +96,11 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     schema = yaml.safe_load(SCHEMA.read_text())
-    config = _cast(config, schema)
+    try:
+        config = _cast(config, schema)
+    except RecursionError:
+        raise ValueError("the configuration contains itself, by an anchor inside its own value") from None
+    _check_keys(config)
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(errors):
         raise ValueError(_sentence(error))
@@ -116,12 +125,25 @@ def _cast(value: object, schema: dict) -> object:
     if isinstance(value, list | tuple):
         return [_cast(item, schema.get("items", {})) for item in value]
     number = {"integer": int, "number": float}.get(str(schema.get("type")))
-    if number and isinstance(value, str):
+    text_or_whole = isinstance(value, str) or (number is int and isinstance(value, float) and value.is_integer())
+    if number and text_or_whole:
         try:
             return number(value)
         except ValueError:
             return value
     return value
+
+
+def _check_keys(value: object, where: str = "the configuration") -> None:
+    """Refuse keys that are no words: they become parts of paths and command lines."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not (isinstance(key, str) and re.fullmatch(WORD, key)):
+                raise ValueError(f"the key {key!r} in {where} is not a name: use letters, digits, _ and -")
+            _check_keys(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item, where)
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
@@ -131,7 +153,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     match error.validator:
         case "additionalProperties" | "propertyNames":
             known = error.schema.get("properties", {})
-            unknown = sorted(set(error.instance) - set(known))
+            unknown = [name for name in error.instance if name not in known]
             return f"unknown key {unknown[0]!r}{where}: choose from {', '.join(known)}"
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
@@ -144,11 +166,15 @@ def _sentence(error: jsonschema.ValidationError) -> str:
             return f"{key}={error.instance!r} is not {' or '.join(wanted)}"
         case "enum":
             return f"{key}={error.instance!r} is not valid: choose from {', '.join(map(str, error.validator_value))}"
-        case "minimum" | "exclusiveMinimum":
-            least = "at least" if error.validator == "minimum" else "greater than"
-            return f"{key}={error.instance!r} is out of range: it must be {least} {error.validator_value}"
+        case "minimum" | "exclusiveMinimum" | "maximum":
+            limit = {"minimum": "at least", "exclusiveMinimum": "greater than", "maximum": "at most"}[error.validator]
+            return f"{key}={error.instance!r} is out of range: it must be {limit} {error.validator_value}"
         case "uniqueItems":
             return f"{key}={error.instance!r} names something twice"
+        case "minItems":
+            return f"{key} is an empty list: it needs at least one entry"
+        case "pattern":
+            return f"{key}={error.instance!r} is not valid: {error.schema['x-allowed']}"
     return f"{key}={error.instance!r} is not valid: {error.message}"
 
 
@@ -178,7 +204,7 @@ def _check_names(suite: Suite) -> None:
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
         _known(f"algorithm in grids.{parameter}", [grid["algorithm"]], ours)
     for name, path in suite.extra_algorithms.items():
-        if not Path(path).is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file it has an answer for every text
             raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give the path of its rules")
 
 
@@ -192,6 +218,7 @@ def _check_settings(suite: Suite) -> None:
         for place, entries in table.items():
             for name, value in entries.items():
                 key = f"settings.{algorithm}.{place}.{name}"
+                _check_value(key, value)
                 if name in TASK:
                     instead = "grids" if name == "safety_bound" else "environment"
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
@@ -199,6 +226,15 @@ def _check_settings(suite: Suite) -> None:
                     table[place][name] = _typed(
                         key, value, _all_fields() if algorithm == "all" else sources.fields(algorithm)
                     )
+
+
+def _check_value(key: str, value: object) -> None:
+    """Refuse values that could not be one word of a command line."""
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str | int | float) or (isinstance(item, float) and math.isnan(item)):
+            raise ValueError(f"{key}={value!r} is not a number, a word, true, false or a list of them")
+        if isinstance(item, str) and not re.fullmatch(TEXT, item):
+            raise ValueError(f"{key}={item!r} is not valid: use letters, digits and any of _ . , : + @ % = / -")
 
 
 def _all_fields() -> dict[str, sources.Field]:
@@ -214,9 +250,12 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
     kind = fields[name].kind
     if kind == "float" and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{key}={value!r} is not a number") from None
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isnan(number):
+            raise ValueError(f"{key}={value!r} is not a number")
+        return number
     python = {"int": int, "bool": bool, "str": str}.get(kind)
     if python and type(value) is not python:
         raise ValueError(f"{key}={value!r} is not of type {kind}, which this setting has")
@@ -226,6 +265,8 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
 def _check_grids(suite: Suite) -> None:
     """Refuse grids over settings that the algorithm lacks, and tables whose columns have different published values."""
     for parameter, grid in suite.grids.items():
+        if any(math.isnan(value) for value in grid["values"]):
+            raise ValueError(f"grids.{parameter}.values={grid['values']!r} holds something that is no number")
         fields = sources.fields(grid["algorithm"])
         _known(f"setting of {grid['algorithm']}", [parameter], fields)
         values = {text(suite.published(parameter, scenario)) for scenario in grid["scenarios"]}
