@@ -177,8 +177,9 @@ def laws(project: Project) -> dict[str, str]:
 
 def half_trained(project: Project) -> list[Path]:
     """Return the runs that have a checkpoint and are not complete."""
-    folders = [path.parent for path in (project.root / "results/tiny/runs").glob("*/*/*/*/checkpoint.pt")]
-    return [path for path in folders if '"running"' in (path / "run.json").read_text()]
+    records = (project.root / "results/tiny/runs").glob("*/*/*/*/run.json")
+    running = [path.parent for path in records if '"running"' in path.read_text()]
+    return [path for path in running if (path / "checkpoint.pt").exists()]
 
 
 @pytest.mark.slow
