@@ -9,6 +9,7 @@ the next call.
 """
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -106,7 +107,8 @@ def main() -> None:
         give_up(metrics, status)
     plans = (parent / PLAN for parent in folder.parents)
     if plan := next((path for path in plans if path.exists()), None):
-        print(f"{'gave up' if status else 'finished'} {folder} {line(plan, time.time())}", flush=True)
+        with contextlib.suppress(ValueError):  # the run counts, not the plan
+            print(f"{'gave up' if status else 'finished'} {folder} {line(plan, time.time())}", flush=True)
 
 
 if __name__ == "__main__":

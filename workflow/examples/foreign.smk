@@ -8,7 +8,7 @@ The result of a run is its metrics.csv; see workflow/examples/foreign_trainer.py
 # failed runs come with the rule.
 use rule train as train_compatible with:
     input:
-        source="workflow/examples/foreign_trainer.py",
+        source=local("workflow/examples/foreign_trainer.py"),
     wildcard_constraints:
         algorithm="compatible",
     params:

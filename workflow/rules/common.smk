@@ -95,9 +95,9 @@ def planned():
     """Return the runs of this call, finished or ahead, with their estimated time."""
     ahead = set(workflow.dag.needrun_jobs(exclude_finished=False))
     found = [
-        (str(path), job in ahead)
+        (path[path.index(SUITE.folder) :], job in ahead)  # without the prefix of a storage
         for job in workflow.dag.jobs
-        for path in job.output
+        for path in map(str, job.output)
         if Path(path).name == "metrics.csv"
     ]
     steps = {True: SUITE.efficiency["steps"], False: SUITE.steps}
@@ -114,7 +114,6 @@ def begin():
         raise WorkflowError(str(error))
     plan.write(planned(), Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # read by the rule `report`
-    Path(SUITE.folder, "runs.txt").write_text("\n".join(runs.every(SUITE)) + "\n")  # read by the rule `manifest`
     print(plan.describe(planned(), CORES), flush=True)
 
 

@@ -4,7 +4,7 @@
 rule manifest:
     input:
         metrics=runs.every(SUITE),
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         report(
             "<results>/manifest.json",
@@ -16,10 +16,8 @@ rule manifest:
         "<results>/logs/manifest.log",
     conda:
         "../../environment.yml"
-    params:
-        listed=f"{SUITE.folder}/runs.txt",
     shell:
-        "python -m analysis.manifest --metrics @{params.listed} --output {output} 2> {log}"
+        "python -m analysis.manifest --metrics {input.metrics} --output {output} 2> {log}"
 
 
 rule report:

@@ -13,7 +13,7 @@ from workflow import progress, sources
 from workflow.tests.test_faults import wait_for
 
 SMOKE = yaml.safe_load((sources.ROOT / "workflow/config/smoke.yaml").read_text())
-PROFILE = ("--profile", "profiles/slurm", "--cores", "2", "--slurm-init-seconds-before-status-checks", "3")
+PROFILE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
 
 
 def queued(pattern: str) -> str | None:
@@ -30,7 +30,9 @@ def test_the_smoke_suite_on_slurm_with_a_job_cancelled_in_the_middle(real_projec
     # Enough iterations for a job to be cancelled between two of them.
     project.config = SMOKE | {"settings": {"all": {"all": {"num_envs": 2, "rollout_length": 200}}}, "steps": 8000}
     started = time.time()
-    process = project.start(*PROFILE, "all")
+    # A job that asks for more than a node has would wait for ever: timing runs take all of its cores, and no more.
+    cores = subprocess.run(["sinfo", "--noheader", "--format=%c"], capture_output=True, text=True).stdout.strip()
+    process = project.start(*PROFILE, "--cores", cores, "all")
     run = project.root / "results/smoke/runs/ant_2x4/happo/default/seed0"
     wait_for(lambda: int((progress.last_row(run / "metrics.csv") or {}).get("iteration", 0)) >= 3, process, 400)
     job = queued("ant_2x4_happo")
