@@ -46,6 +46,11 @@ def append(name: str, text: str) -> Callable[[Project], None]:
     return lambda project: (project.root / name).open("a").write(text)
 
 
+def config(**values) -> Callable[[Project], None]:
+    """Return a change of keys of the configuration."""
+    return lambda project: project.config.update(values)
+
+
 def grid(name: str, values: list) -> Callable[[Project], None]:
     """Return a change of a grid's values."""
     return lambda project: project.config["grids"][name].update(values=values)
@@ -64,27 +69,15 @@ CHANGES = {
     "a file of the core": (append("algorithms/core/learner.py", "\n# x\n"), MAFOCOPS | OTHERS | TIMING),
     "a task": (append("envs/ant.py", "\n# x\n"), MAFOCOPS | OTHERS | TIMING),
     "a value of a grid": (grid("lam", [2, 2.2]), {"ant_2x4 mafocops lam=2 0"}),
-    "a seed more": (
-        lambda project: project.config.update(seeds=[0, 1]),
-        {name[:-1] + "1" for name in MAFOCOPS | OTHERS},
-    ),
-    "an algorithm more": (
-        lambda project: project.config.update(algorithms=["mafocops", "happo", "mappo"]),
-        {"ant_2x4 mappo default 0"},
-    ),
-    "a setting of one algorithm": (
-        lambda project: project.config.update(settings={"happo": {"all": {"gamma": 0.9}}}),
-        {"ant_2x4 happo default 0"},
-    ),
-    "the steps of timing": (
-        lambda project: project.config["efficiency"].update(steps=200),
-        TIMING,
-    ),
+    "a seed more": (config(seeds=[0, 1]), {f"{name[:-1]}1" for name in MAFOCOPS | OTHERS}),
+    "an algorithm more": (config(algorithms=["mafocops", "happo", "mappo"]), {"ant_2x4 mappo default 0"}),
+    "a setting": (config(settings={"happo": {"all": {"gamma": 0.9}}}), {"ant_2x4 happo default 0"}),
+    "the steps of timing": (lambda project: project.config["efficiency"].update(steps=200), TIMING),
     "a file touched": (lambda project: (project.root / "algorithms/core/learner.py").touch(), NOTHING),
     "all files touched": (lambda project: [path.touch() for path in project.root.rglob("*.py")], NOTHING),
     "the style of figures": (append("analysis/style.py", "\n# x\n"), NOTHING),
     "a published number": (append("analysis/paper/table1_fps.csv", "\n"), NOTHING),
-    "the caption's note": (lambda project: project.config.update(note="A note."), NOTHING),
+    "the caption's note": (config(note="A note."), NOTHING),
     "a comment in the configuration": (append("workflow/config/paper.yaml", "\n# x\n"), NOTHING),
     "the rules' text": (append("workflow/rules/train.smk", "\n# x\n"), NOTHING),
     "the workflow's code": (append("workflow/attempt.py", "\n# x\n"), NOTHING),

@@ -43,7 +43,10 @@ def test_the_smoke_suite_on_slurm_with_a_job_cancelled_in_the_middle(real_projec
     attempts = [line for line in log.splitlines() if line.startswith("--- ")]
     steps = [int(step) for step in re.findall(r": step (\d+),", log)]
     print(f"\n{time.time() - started:.0f} s; job {job} cancelled after iteration {before}; {len(attempts)} attempts")
-    print("\n".join(line for line in (project.root / "output").read_text().splitlines() if job in line or "%" in line))
+    said = rf"SLURM jobid {job} |SLURM-job '{job}'|Trying to restart|steps \("
+    print(
+        *(line[:100] for line in (project.root / "output").read_text().splitlines() if re.search(said, line)), sep="\n"
+    )
     print(log)
     assert len(attempts) == 2
     assert steps == [400 * i for i in range(1, 21)]  # no iteration was made twice, none is missing
