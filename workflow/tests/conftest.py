@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config = TINY | {}
+        self.started: list[subprocess.Popen] = []
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -91,9 +94,18 @@ class Project:
         (self.root / "tiny.yaml").write_text(yaml.safe_dump(self.config))
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
         with (self.root / "output").open("a") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.root, env=self.environment, stdout=output, stderr=output, start_new_session=True
             )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what was started and is still there."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -109,17 +121,19 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path) -> Project:
+def project(tmp_path) -> Iterator[Project]:
     """A copy with a trainer that needs no torch."""
     root = _copy(tmp_path / "project")
     (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
     (root / "algorithms/train.py").write_text(FAKE_TRAINER)
     (root / "algorithms/benchmark.py").write_text(FAKE_BENCHMARK)
-    return Project(root)
+    found = Project(root)
+    yield found
+    found.end()
 
 
 @pytest.fixture
-def real_projects(tmp_path) -> tuple[Project, Project]:
+def real_projects(tmp_path) -> Iterator[tuple[Project, Project]]:
     """Two copies with the trainer as it is, but for checkpoints after every iteration."""
     roots = [_copy(tmp_path / name) for name in ("project", "other")]
     for root in roots:
@@ -132,7 +146,10 @@ def real_projects(tmp_path) -> tuple[Project, Project]:
         )
         assert often.count("1e-9") == often.count("1e9") == 1
         path.write_text(often)
-    return tuple(map(Project, roots))
+    found = tuple(map(Project, roots))
+    yield found
+    for each in found:
+        each.end()
 
 
 def _copy(root: Path) -> Path:

@@ -46,6 +46,11 @@ def append(name: str, text: str) -> Callable[[Project], None]:
     return lambda project: (project.root / name).open("a").write(text)
 
 
+def swap(name: str, old: str, new: str) -> Callable[[Project], None]:
+    """Return a change that replaces a piece of a file."""
+    return lambda project: (project.root / name).write_text((project.root / name).read_text().replace(old, new))
+
+
 def config(**values) -> Callable[[Project], None]:
     """Return a change of keys of the configuration."""
     return lambda project: project.config.update(values)
@@ -79,7 +84,7 @@ CHANGES = {
     "a published number": (append("analysis/paper/table1_fps.csv", "\n"), NOTHING),
     "the caption's note": (config(note="A note."), NOTHING),
     "a comment in the configuration": (append("workflow/config/paper.yaml", "\n# x\n"), NOTHING),
-    "the rules' text": (append("workflow/rules/train.smk", "\n# x\n"), NOTHING),
+    "the rules' text": (swap("workflow/rules/train.smk", "device=(cpu cuda);", "device=(cpu  cuda);"), NOTHING),
     "the workflow's code": (append("workflow/attempt.py", "\n# x\n"), NOTHING),
     "the command line": (append("algorithms/train.py", "\n# x\n"), NOTHING),
     "the benchmark": (append("algorithms/benchmark.py", "\n# x\n"), NOTHING),
@@ -125,15 +130,12 @@ def test_a_killed_snakemake_is_continued_by_the_same_command(project):
 def test_a_second_snakemake_in_the_same_results_is_refused_and_disturbs_nothing(project):
     (project.root / "slow").touch()
     first = project.start("--cores", "2", "figure2")
-    try:
-        wait_for(lambda: list(project.root.glob("results/tiny/runs/*/*/*/*/checkpoint.pt")), first)
-        (project.root / "slow").unlink()
-        second = project.snakemake("--cores", "2", "figure2")
-        assert second.returncode == 1 and "Traceback (most recent" not in second.stdout
-        assert f"results/tiny is being made by process {first.pid} on " in second.stdout
-        assert ahead(project, "figure2") and first.poll() is None  # a dry run may always look
-    finally:
-        kill(first)
+    wait_for(lambda: list(project.root.glob("results/tiny/runs/*/*/*/*/checkpoint.pt")), first)
+    (project.root / "slow").unlink()
+    second = project.snakemake("--cores", "2", "figure2")
+    assert second.returncode == 1 and "Traceback (most recent" not in second.stdout
+    assert f"results/tiny is being made by process {first.pid} on " in second.stdout
+    assert ahead(project, "figure2") and first.poll() is None  # a dry run may always look
 
 
 def test_what_cannot_be_drawn_keeps_nothing_else_from_being_drawn(project):

@@ -3,12 +3,14 @@
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from analysis.manifest import law_hash
 from workflow import progress, sources
 from workflow.tests.test_faults import wait_for
 
@@ -25,7 +27,7 @@ def queued(pattern: str) -> str | None:
 
 @pytest.mark.cluster
 def test_the_smoke_suite_on_slurm_with_a_job_cancelled_in_the_middle(real_projects):
-    project = real_projects[0]
+    project, other = real_projects
     assert shutil.which("squeue"), "there is no SLURM here: see .ci/slurm"
     # Enough iterations for a job to be cancelled between two of them.
     project.config = SMOKE | {"settings": {"all": {"all": {"num_envs": 2, "rollout_length": 200}}}, "steps": 8000}
@@ -50,6 +52,11 @@ def test_the_smoke_suite_on_slurm_with_a_job_cancelled_in_the_middle(real_projec
     print(log)
     assert len(attempts) == 2
     assert steps == [400 * i for i in range(1, 21)]  # no iteration was made twice, none is missing
+    # A run never interrupted, from the command that the log shows.
+    command = attempts[0].split(" ", 3)[3].split()
+    alone = other.run(sys.executable, *command[1:])
+    assert alone.returncode == 0, alone.stdout
+    assert law_hash(run / "metrics.csv") == law_hash(other.root / run.relative_to(project.root) / "metrics.csv")
     results = project.root / "results/smoke"
     assert all((results / f"figures/figure{i}.svg").stat().st_size for i in (2, 3, 6))
     assert all("none missing" in path.read_text() for path in Path(results / "figures").glob("*.caption.txt"))
