@@ -21,6 +21,18 @@ rule all:
         "<results>/report.html",
 
 
+# Drawing takes seconds: on a cluster it happens where Snakemake runs.
+localrules:
+    learning_curves,
+    efficiency_table,
+    sensitivity_table,
+    comparison,
+    manifest,
+    verdict,
+    report,
+    benchmark,
+
+
 rule all_figures:
     input:
         expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
@@ -52,7 +64,7 @@ for rules_file in sorted(set(SUITE.extra_algorithms.values())):
 
 
 onstart:
-    write_plan()
+    begin()
 
 
 onsuccess:

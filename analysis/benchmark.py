@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis import captions, output, style, tables
+from analysis import captions, files, output, style, tables
 from analysis.tables import Printed
 from envs import scenarios
 from envs.scenarios import SCENARIOS
@@ -35,19 +35,13 @@ NARROWEST = 4.8  # inches that the legend takes
 
 def _read_one(path: str) -> pd.DataFrame:
     """Return the single row of one measurement, checked."""
-    try:
-        frame = pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a measurement: {str(error).strip()}") from error
-    absent = [column for column in COLUMNS if column not in frame]
-    if absent:
-        raise ValueError(f"{path} lacks the column {absent[0]!r}; a measurement needs {', '.join(COLUMNS)}")
+    frame = files.table(path, "a measurement", COLUMNS)
     if len(frame) != 1:
         raise ValueError(f"{path} must hold one row, not {len(frame)}")
     for column in NUMBERS:
-        value = pd.to_numeric(frame[column], errors="coerce").iloc[0]
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{path} holds {frame[column].iloc[0]!r} in column {column!r}, which should be above 0")
+        text, frame[column] = frame[column].iloc[0], files.numbers(path, frame[column])
+        if not (np.isfinite(frame[column].iloc[0]) and frame[column].iloc[0] > 0):
+            raise ValueError(f"{path} holds {text!r} in column {column!r}, which should be above 0")
     try:
         scenarios.get(frame["scenario"].iloc[0])
     except ValueError as error:

@@ -3,11 +3,15 @@
 Failed, unfinished and absent runs are counted here and nowhere hidden.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pandas as pd
 
 from analysis.collect import WHOLE
 
 PUBLISHED_STEPS = 10_000_000  # environment steps per run in the paper
+NAMED = 12  # settings with missing runs that a caption names; the manifest of the suite lists them all
 
 
 def count(number: int, noun: str) -> str:
@@ -26,17 +30,38 @@ def _span(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def coverage(runs: pd.DataFrame, expected: int, noun: str = "seed", published: int = PUBLISHED_STEPS) -> str:
+def named(missing: Sequence[str]) -> str:
+    """Return the runs of metrics files in words: "ant_2x4/happo/default (seed0, seed1)"; the first NAMED of them."""
+    found: dict[str, list[str]] = {}
+    for file in missing:
+        *parts, last = Path(file).absolute().parent.parts
+        start = max((i + 1 for i, part in enumerate(parts) if part in ("runs", "efficiency")), default=0)
+        found.setdefault("/".join(parts[start:]), []).append(last)
+    texts = [f"{setting} ({', '.join(each)})" for setting, each in found.items()]
+    more = [f"{len(texts) - NAMED} more settings"] if len(texts) > NAMED else []
+    return ", ".join(texts[:NAMED] + more)
+
+
+def coverage(
+    runs: pd.DataFrame,
+    expected: int | None,
+    missing: Sequence[str] = (),
+    noun: str = "seed",
+    published: int = PUBLISHED_STEPS,
+) -> str:
     """Return the sentences on steps, seeds and missing runs of an artefact.
 
     Args:
         runs: one row per run, as from `collect.runs`.
-        expected: number of runs that should be there.
+        expected: number of runs that should be there; None: those found and those missing.
+        missing: metrics files of runs that have failed, which are named.
         noun: what tells the runs of one setting apart, "seed" or "repeat".
         published: steps per run in the paper.
     """
-    missing = max(expected - len(runs), 0)
-    absent = f"{missing} of {count(expected, 'run')} missing (failed or not run)." if missing else ""
+    expected = len(runs) + len(missing) if expected is None else expected
+    less = max(expected - len(runs), 0)
+    names = f": {named(missing)}" if missing else ""
+    absent = f"{less} of {count(expected, 'run')} missing (failed or not run){names}." if less else ""
     if runs.empty:
         return absent
     longest = int(runs["steps"].max())

@@ -7,9 +7,9 @@ row is a failed run: it counts as missing and is otherwise ignored.
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from analysis import files
 from analysis.statistics import final_performance
 from envs import scenarios
 
@@ -25,33 +25,12 @@ WHOLE = 0.95
 
 def _read_one(path: str | Path) -> pd.DataFrame:
     """Return the known columns of one file, checked; optional columns that are absent are filled with NaN."""
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a metrics file: {str(error).strip()}") from error
-    absent = [column for column in REQUIRED if column not in frame]
-    if absent:
-        raise ValueError(f"{path} lacks the column {absent[0]!r}; a metrics file needs {', '.join(REQUIRED)}")
-    frame = frame.reindex(columns=REQUIRED + OPTIONAL)
-    if frame.empty:
-        return frame
+    frame = files.table(path, "a metrics file", REQUIRED).reindex(columns=REQUIRED + OPTIONAL)
     for column in REQUIRED[len(TEXT) :] + OPTIONAL:
-        frame[column] = _numbers(path, frame[column], whole=column in COUNTS)
-    _check_identity(path, frame)
+        frame[column] = files.numbers(path, frame[column], whole=column in COUNTS)
+    if not frame.empty:
+        _check_identity(path, frame)
     return frame
-
-
-def _numbers(path: str | Path, column: pd.Series, whole: bool) -> pd.Series:
-    """Return a column as float64 (or int64 without gaps if `whole`), or name its first value that is no number."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = column[numbers.isna() & column.notna()]
-    if len(wrong):
-        raise ValueError(f"{path} holds {wrong.iloc[0]!r} in column {column.name!r}, which should be a number")
-    if not whole:
-        return numbers.astype(float)
-    if numbers.isna().any() or (numbers % 1 != 0).any():
-        raise ValueError(f"{path} has a value in column {column.name!r} that is not a whole number")
-    return numbers.astype(np.int64)
 
 
 def _check_identity(path: str | Path, frame: pd.DataFrame) -> None:
@@ -79,13 +58,15 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
         one row per iteration, columns `file`, REQUIRED and OPTIONAL; steps in environment steps, memory in MiB.
 
     Raises:
-        ValueError: a file lacks a column, holds a value of the wrong type, or two files hold the same run.
+        ValueError: a file is damaged, lacks a column or holds a value of the wrong type, two files hold the same run,
+            or runs differ in the version of the task.
     """
     paths = list(dict.fromkeys(map(str, paths)))
     frames = [_read_one(path).assign(file=path) for path in paths]
     filled = [frame for frame in frames if not frame.empty]
     if not filled:
         return frames[0]
+    files.one_task_version({path: files.record(path) for frame in filled for path in frame["file"].unique()})
     frame = pd.concat(filled, ignore_index=True)
     # A foreign file need not know the bound: the variant may name it, else it is the scenario's.
     named = pd.to_numeric(frame["variant"].str.extract(r"^safety_bound=(.+)$", expand=False))
@@ -96,6 +77,11 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
     if len(twice) and not repeats:
         raise ValueError(f"{twice['file'].iloc[0]} and {twice['file'].iloc[1]} hold the same run")
     return frame
+
+
+def missing(paths: Sequence[str | Path], frame: pd.DataFrame) -> list[str]:
+    """Return those of the files given to `read` that hold no row: their runs have failed."""
+    return [path for path in dict.fromkeys(map(str, paths)) if path not in set(frame["file"])]
 
 
 def runs(frame: pd.DataFrame) -> pd.DataFrame:

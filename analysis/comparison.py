@@ -149,10 +149,9 @@ def main() -> None:
     """Command line."""
     options = output.parser("Compare all algorithms over all scenarios.").parse_args()
     frame = collect.read(options.metrics)
-    failed = len(set(options.metrics)) - frame["file"].nunique()
     every = collect.runs(frame[frame["variant"].eq("default")])
     runs = scores(frame)
-    rests_on = captions.coverage(every, len(every) + failed if options.expected is None else options.expected)
+    rests_on = captions.coverage(every, options.expected, collect.missing(options.metrics, frame))
     caption = (
         f"All scenarios ({runs['scenario'].nunique()}) and seeds together: interquartile mean of return and cost, "
         f"means of the rest, 95 % stratified bootstrap intervals in brackets. {rests_on} {options.note}"

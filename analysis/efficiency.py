@@ -157,10 +157,10 @@ def make(table: str, metrics: Sequence[str], expected: int | None, note: str, ba
     rows = tidy(table, frame)
     present = measured_scenarios(rows)
     absent = [SCENARIOS[name].title for name in dict.fromkeys(rows["scenario"]) if name not in present]
-    total = len(set(map(str, metrics))) if expected is None else expected
+    missing = collect.missing(metrics, frame)
     sentences = [
         CAPTIONS[table],
-        captions.coverage(collect.runs(frame), total, "repeat", PUBLISHED_STEPS),
+        captions.coverage(collect.runs(frame), expected, missing, "repeat", PUBLISHED_STEPS),
         f"Not measured: {', '.join(absent)}." if absent else "",
         note,
     ]

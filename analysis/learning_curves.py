@@ -60,8 +60,8 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     return panels.algorithm_lines(keys)
 
 
-def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str], expected: int) -> str:
-    """Return what is shown, what it rests on, and what is left out."""
+def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str], rests_on: str) -> str:
+    """Return what is shown, what it rests on (sentences of `captions.coverage`), and what is left out."""
     present = [scenario for scenario in columns if scenario in set(runs["scenario"])]
     absent = [scenarios.get(scenario).title for scenario in columns if scenario not in present]
     title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
@@ -72,7 +72,7 @@ def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequen
     spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"
     sentences = [
         f"{title}. {what}; {spread}; {dashes}: safety bound.",
-        captions.coverage(runs, expected),
+        rests_on,
         REMARKS.get(name, ""),
         f"Not run{', so without a column' if present else ''}: {', '.join(absent)}." if absent else "",
     ]
@@ -95,12 +95,11 @@ def make(name: str, columns: Sequence[str], metrics: Sequence[str], expected: in
     """
     columns = [scenarios.get(scenario).name for scenario in columns]
     frame = collect.read(metrics)
-    failed = len(set(map(str, metrics))) - frame["file"].nunique()
     selected, line = _select(frame, name, columns)
     runs = collect.runs(selected)
     drawn = panels.curves(selected, line)
-    caption = _caption(name, drawn, runs, columns, len(runs) + failed if expected is None else expected)
-    caption = f"{caption} {note}".strip()
+    rests_on = captions.coverage(runs, expected, collect.missing(metrics, frame))
+    caption = f"{_caption(name, drawn, runs, columns, rests_on)} {note}".strip()
     # With nothing at all to show, empty panels say so better than a missing file.
     shown = [scenario for scenario in columns if scenario in set(runs["scenario"])] or columns
     style.save(panels.draw(drawn, shown, _lines(drawn, name), caption), drawn.assign(figure=name), caption, base)

@@ -131,8 +131,8 @@ def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
     return Printed(header, lines)
 
 
-def _caption(table: str, rows: pd.DataFrame, runs: pd.DataFrame, expected: int) -> str:
-    """Return what the table shows, what it rests on, and which cells are undefined or doubtful."""
+def _caption(table: str, rows: pd.DataFrame, rests_on: str) -> str:
+    """Return what the table shows, what it rests on (from `captions.coverage`), and which cells are undefined."""
     noted = rows[(rows["note"] != "") & (rows["scenario"] != ALL)]
     undefined = noted["ours"].isna().any()
     doubtful = noted["ours"].notna().any()
@@ -140,7 +140,7 @@ def _caption(table: str, rows: pd.DataFrame, runs: pd.DataFrame, expected: int) 
     sentences = [
         f"Table {table[-1]}. Final return and cost (mean over the last tenth of the steps, median over seeds) of "
         f"MAFOCOPS for several values of {TABLES[table][2]}, divided by HAPPO's; the paper's value in parentheses.",
-        captions.coverage(runs, expected),
+        rests_on,
         "n/a: no finished run, or HAPPO's value is not positive: dividing by it has no meaning." if undefined else "",
         f"† in a scenario: HAPPO's value is below {SMALL:g}, so the ratio means little." if doubtful else "",
         "† in the last columns: mean over fewer than the paper's four scenarios." if partial else "",
@@ -158,11 +158,10 @@ def main() -> None:
     options = parser.parse_args()
     columns = [scenarios.get(name).name for name in options.scenarios]
     frame = collect.read(options.metrics)
-    failed = len(set(options.metrics)) - frame["file"].nunique()
     runs = select(collect.runs(frame), options.parameter, options.published, columns)
     rows = tidy(options.table, runs, columns)
-    expected = len(runs) + failed if options.expected is None else options.expected
-    caption = f"{_caption(options.table, rows, runs, expected)} {options.note}".strip()
+    rests_on = captions.coverage(runs, options.expected, collect.missing(options.metrics, frame))
+    caption = f"{_caption(options.table, rows, rests_on)} {options.note}".strip()
     tables.save(rows, _printed(options.table, rows, columns), caption, options.table, options.output)
 
 

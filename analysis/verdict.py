@@ -6,17 +6,20 @@ MAFOCOPS / MACPO, because frames per second and bytes belong to a machine. Every
     python -m analysis.verdict --tables table1.csv table3.csv --figures figure2.csv --output BASE
 """
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, efficiency, output, tables
+from analysis import captions, collect, efficiency, files, output, tables
 from analysis.statistics import final_performance
 from envs.scenarios import SCENARIOS
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
 PASS, MISS, NOT_COMPARABLE = "pass", "miss", "not comparable"
+NUMBERS = {"ours", "low", "high", "paper", "runs", "steps", "step", "median", "bound"}
 STEPS = {
     "table1": efficiency.PUBLISHED_STEPS,
     "table2": efficiency.PUBLISHED_STEPS,
@@ -135,15 +138,21 @@ def judge_figure(figure: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _read(path: str, needed: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV written by this package, or raise ValueError naming the column it lacks."""
-    try:
-        frame = pd.read_csv(path, dtype={"setting": str, "line": str, "note": str}, keep_default_na=True)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a table of this package: {str(error).strip()}") from error
-    absent = [column for column in needed if column not in frame]
-    if absent:
-        raise ValueError(f"{path} lacks the column {absent[0]!r}; expected {', '.join(needed)}")
+    """Return a CSV written by this package, or raise ValueError with what is wrong with it."""
+    frame = files.table(path, "a table of this package", needed)
+    for column in NUMBERS & set(frame):
+        frame[column] = files.numbers(path, frame[column])
     return frame.fillna({"note": ""}) if "note" in frame else frame
+
+
+def check_manifest(path: str) -> None:
+    """Raise ValueError, naming the runs, if a suite holds runs of different task versions."""
+    try:
+        listed = json.loads(Path(path).read_bytes())["runs"]
+        records = {run["path"]: run if run["recorded"] else None for run in listed}
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a manifest, as `python -m analysis.manifest` writes it") from None
+    files.one_task_version(records)
 
 
 def markdown(verdicts: pd.DataFrame) -> str:
@@ -166,7 +175,10 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", required=True, metavar="FILE", help="CSV files of Tables 1 to 4")
     parser.add_argument("--figures", nargs="*", default=[], metavar="FILE", help="CSV files of Figures 2 to 6")
     parser.add_argument("--output", required=True, metavar="BASE", help="path without suffix")
+    parser.add_argument("--manifest", metavar="FILE", help="refuse if its runs are of different task versions")
     options = parser.parse_args()
+    if options.manifest:
+        check_manifest(options.manifest)
     found = []
     for path in options.tables:
         table = _read(path, tables.TIDY)

@@ -1,6 +1,6 @@
 """Run one training command on behalf of a rule, so that a failure never blocks the figures of other runs.
 
-    python -m workflow.attempt METRICS --attempt 1/3 --identity TEXT --steps N [--sources FILE ...] -- COMMAND ...
+    python -m workflow.attempt METRICS [--attempt 1/3 --identity TEXT --steps N --sources FILE ...] -- COMMAND ...
 
 Continues an interrupted run of the same settings and sources and clears the folder of any other. Output goes to
 train.log, which survives retries. When the last attempt fails, METRICS is left with a header alone, which every figure
@@ -9,15 +9,18 @@ the next call.
 """
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 from workflow.progress import PLAN, line
 
@@ -40,19 +43,29 @@ def prepare(folder: Path, identity: str, steps: int, sources: list[str]) -> None
     if any(old[key] != new[key] for key in ("identity", "sources")) or old["steps"] > steps:
         for path in folder.iterdir():
             if path.name not in KEPT:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     elif not (folder / "metrics.csv").exists() and (folder / "checkpoint.pt").exists():
         # Snakemake deletes a rule's output before it runs: let the trainer write it again from the checkpoint.
         (folder / "run.json").unlink(missing_ok=True)
-    record.write_text(json.dumps(new))
+    replace(record, json.dumps(new))
 
 
-def run(command: list[str], log: Path) -> int:
-    """Run a command with its output appended to `log`; hand a request to stop on to it, wait, and stop as well."""
+def replace(path: Path, text: str) -> None:
+    """Let `path` hold `text`, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def run(command: list[str], log: Path, lock: IO[str]) -> int:
+    """Run a command with its output appended to `log`; hand a request to stop on to it, wait, and stop as well.
+
+    The command shares `lock`: if this process is killed and the command lives on, the folder stays locked.
+    """
     stopped: list[int] = []
     with log.open("a") as file:
         print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command)}", file=file, flush=True)
-        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda caught, _: (stopped.append(caught), child.send_signal(caught)))
         status = child.wait()
@@ -63,9 +76,7 @@ def run(command: list[str], log: Path) -> int:
 
 def give_up(metrics: Path, status: int) -> None:
     """Leave a metrics file without rows and note the failure."""
-    part = metrics.with_name("metrics.csv.part")
-    part.write_text(HEADER)
-    os.replace(part, metrics)
+    replace(metrics, HEADER)
     with metrics.with_name("failures.txt").open("a") as file:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} exit status {status}, see train.log", file=file)
 
@@ -74,9 +85,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m workflow.attempt", description="Run one training command.")
     parser.add_argument("metrics", type=Path, help="the metrics.csv that the command makes")
-    parser.add_argument("--attempt", required=True, metavar="K/N", help="which attempt this is, of how many")
-    parser.add_argument("--identity", required=True, help="what must agree for a run to be continued")
-    parser.add_argument("--steps", type=int, required=True, help="environment steps of the run")
+    parser.add_argument("--attempt", default="1/1", metavar="K/N", help="which attempt this is, of how many")
+    parser.add_argument("--identity", default="", help="what must agree for a run to be continued")
+    parser.add_argument("--steps", type=int, default=0, help="environment steps of the run")
     parser.add_argument("--sources", nargs="*", default=[], metavar="FILE", help="source files of the run")
     split = sys.argv.index("--")
     options, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
@@ -85,7 +96,7 @@ def main() -> None:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a run orphaned by a crash may still be writing: wait for it
         prepare(folder, options.identity, options.steps, options.sources)
-        status = run(command, folder / "train.log")
+        status = run(command, folder / "train.log", lock)
         if status == 0 and not metrics.exists():
             status = 1
     if status != 0:
@@ -96,7 +107,8 @@ def main() -> None:
         give_up(metrics, status)
     plans = (parent / PLAN for parent in folder.parents)
     if plan := next((path for path in plans if path.exists()), None):
-        print(f"{'gave up' if status else 'finished'} {folder} {line(plan, time.time())}", flush=True)
+        with contextlib.suppress(ValueError):  # the run counts, not the plan
+            print(f"{'gave up' if status else 'finished'} {folder} {line(plan, time.time())}", flush=True)
 
 
 if __name__ == "__main__":

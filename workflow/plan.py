@@ -5,6 +5,7 @@ run on one core). The table is rewritten from a finished suite by `python -m wor
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -34,10 +35,11 @@ def measured(folder: Path) -> dict[tuple[str, str], float]:
     """Return what the training runs in a suite's folder have reached, the median over them."""
     found: dict[tuple[str, str], list[float]] = {}
     for path in folder.glob("runs/*/*/*/seed*/metrics.csv"):
-        row = last_row(path)
-        if row and row.get("wall_time") and int(row["iteration"]) > 1:  # the first iteration alone warms up
+        row = last_row(path) or {}
+        with contextlib.suppress(KeyError, ValueError, ZeroDivisionError):  # trainers of other projects may not say
             speed = float(row["step"]) / float(row["wall_time"])
-            found.setdefault((row["scenario"], row["algorithm"]), []).append(speed)
+            if int(row["iteration"]) > 1:  # the first iteration alone warms up
+                found.setdefault((row["scenario"], row["algorithm"]), []).append(speed)
     return {key: statistics.median(values) for key, values in found.items()}
 
 

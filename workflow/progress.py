@@ -31,12 +31,12 @@ def last_row(metrics: Path) -> dict[str, str] | None:
     """Return the last row of a metrics file: empty where there is none yet, None where the file is absent."""
     try:
         with metrics.open("rb") as file:
-            header = file.readline().decode().rstrip("\n").split(",")
+            header = file.readline().decode(errors="replace").rstrip("\n").split(",")
             file.seek(max(file.tell(), os.fstat(file.fileno()).st_size - 4096))
             rows = file.read().split(b"\n")[:-1]  # a line without its end is still being written
     except OSError:
         return None
-    return dict(zip(header, rows[-1].decode().split(","), strict=False)) if rows else {}
+    return dict(zip(header, rows[-1].decode(errors="replace").split(","), strict=False)) if rows else {}
 
 
 def failed(metrics: Path) -> bool:
@@ -50,7 +50,10 @@ def part(run: Planned) -> float:
     row = last_row(path)
     if failed(path):
         return 1.0
-    return min(1.0, float(row["step"]) / run.steps) if row and "step" in row else 0.0
+    try:
+        return min(1.0, float(row["step"]) / run.steps) if row and "step" in row else 0.0
+    except ValueError:  # a file of another project that is none: its figures will say so
+        return 0.0
 
 
 def done(runs: list[Planned], since: float) -> list[float]:
@@ -73,10 +76,12 @@ def line(plan: Path, now: float) -> str:
         ValueError: there is no plan in that file.
     """
     try:
-        content = json.loads(plan.read_text())
+        content = json.loads(plan.read_bytes())
+        runs, started = [Planned(**entry) for entry in content["runs"]], float(content["started"])
     except OSError:
         raise ValueError(f"{plan} does not exist: start the workflow first, it writes its plan there") from None
-    runs, started = [Planned(**entry) for entry in content["runs"]], content["started"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{plan} is not a plan: start the workflow again, it writes its plan there") from None
     parts = done(runs, started)
     ahead = sum(run.seconds for run in runs if run.ahead)
     seen = sum(run.seconds * part for run, part in zip(runs, parts, strict=True) if run.ahead)

@@ -62,6 +62,12 @@ def main_runs(suite: Suite) -> list[str]:
     return metrics(suite, suite.scenarios, suite.algorithms)
 
 
+def every(suite: Suite) -> list[str]:
+    """Return the metrics files of all figures and tables of the suite, each once."""
+    artefacts = [*figures(suite), *tables(suite)]
+    return list(dict.fromkeys([path for name in artefacts for path in needed(suite, name)] + main_runs(suite)))
+
+
 def measurements(suite: Suite) -> list[str]:
     """Return the files of the benchmark, one per scenario and algorithm; none if the suite leaves it out."""
     return [

@@ -1,20 +1,19 @@
 """A suite: everything one configuration file asks for, checked before anything runs.
 
-A mistake raises ValueError with one sentence: the key, its value and the valid choices. Values are cast to the schema's
-types, so that `5e-5`, which YAML reads as text, and lists given by `--config` mean what they say.
+A mistake raises ValueError with one sentence: the key, its value and the valid choices. Here is what needs knowledge of
+scenarios and algorithms; keys, types and ranges are the schema's, see workflow/schema.py.
 """
 
+import math
+import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
-
-import jsonschema
-import yaml
 
 from envs.scenarios import SCENARIOS, Scenario
-from workflow import sources
+from workflow import schema, sources
 
-SCHEMA = Path(__file__).with_name("schemas") / "config.schema.yaml"
 DEFAULT = "default"  # the variant that has the suite's settings as they are
+TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TASK = ("walls", "observation", "partition", "costs", "safety_bound")  # settings that change what is learned
 
@@ -90,11 +89,7 @@ def load(config: dict) -> Suite:
     Raises:
         ValueError: the first mistake, in one sentence.
     """
-    schema = yaml.safe_load(SCHEMA.read_text())
-    config = _cast(config, schema)
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
-    if error := jsonschema.exceptions.best_match(errors):
-        raise ValueError(_sentence(error))
+    config = schema.checked(config)
     optional = ("settings", "grids", "legacy", "benchmark", "environment", "extra_algorithms")
     given = {key: value for key, value in config.items() if value is not None}
     filled = {key: {} for key in optional} | {"note": ""} | given
@@ -105,51 +100,6 @@ def load(config: dict) -> Suite:
     _check_settings(suite)
     _check_grids(suite)
     return suite
-
-
-def _cast(value: object, schema: dict) -> object:
-    """Return `value` with texts turned into the numbers that the schema asks for, where they are numbers."""
-    if isinstance(value, dict):
-        known, other = schema.get("properties", {}), schema.get("additionalProperties")
-        other = other if isinstance(other, dict) else {}
-        return {key: _cast(item, known.get(key, other)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cast(item, schema.get("items", {})) for item in value]
-    number = {"integer": int, "number": float}.get(str(schema.get("type")))
-    if number and isinstance(value, str):
-        try:
-            return number(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _sentence(error: jsonschema.ValidationError) -> str:
-    """Return what is wrong with a configuration, in words of the configuration."""
-    key = ".".join(map(str, error.absolute_path))
-    where = f" in {key}" if key else " in the configuration"
-    match error.validator:
-        case "additionalProperties" | "propertyNames":
-            known = error.schema.get("properties", {})
-            unknown = sorted(set(error.instance) - set(known))
-            return f"unknown key {unknown[0]!r}{where}: choose from {', '.join(known)}"
-        case "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
-            return f"the key {missing[0]!r} is missing{where}"
-        case "type":
-            kinds = error.validator_value
-            words = {"integer": "a whole number", "array": "a list", "object": "a mapping of keys to values"}
-            words["null"] = "null"
-            wanted = [words.get(kind, f"a {kind}") for kind in ([kinds] if isinstance(kinds, str) else kinds)]
-            return f"{key}={error.instance!r} is not {' or '.join(wanted)}"
-        case "enum":
-            return f"{key}={error.instance!r} is not valid: choose from {', '.join(map(str, error.validator_value))}"
-        case "minimum" | "exclusiveMinimum":
-            least = "at least" if error.validator == "minimum" else "greater than"
-            return f"{key}={error.instance!r} is out of range: it must be {least} {error.validator_value}"
-        case "uniqueItems":
-            return f"{key}={error.instance!r} names something twice"
-    return f"{key}={error.instance!r} is not valid: {error.message}"
 
 
 def _known(kind: str, names: object, valid: object) -> None:
@@ -178,7 +128,7 @@ def _check_names(suite: Suite) -> None:
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
         _known(f"algorithm in grids.{parameter}", [grid["algorithm"]], ours)
     for name, path in suite.extra_algorithms.items():
-        if not Path(path).is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file it has an answer for every text
             raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give the path of its rules")
 
 
@@ -192,6 +142,7 @@ def _check_settings(suite: Suite) -> None:
         for place, entries in table.items():
             for name, value in entries.items():
                 key = f"settings.{algorithm}.{place}.{name}"
+                _check_value(key, value)
                 if name in TASK:
                     instead = "grids" if name == "safety_bound" else "environment"
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
@@ -199,6 +150,15 @@ def _check_settings(suite: Suite) -> None:
                     table[place][name] = _typed(
                         key, value, _all_fields() if algorithm == "all" else sources.fields(algorithm)
                     )
+
+
+def _check_value(key: str, value: object) -> None:
+    """Refuse values that could not be one word of a command line."""
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str | int | float) or (isinstance(item, float) and math.isnan(item)):
+            raise ValueError(f"{key}={value!r} is not a number, a word, true, false or a list of them")
+        if isinstance(item, str) and not re.fullmatch(TEXT, item):
+            raise ValueError(f"{key}={item!r} is not valid: use letters, digits and any of _ . , : + @ % = / -")
 
 
 def _all_fields() -> dict[str, sources.Field]:
@@ -214,9 +174,12 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
     kind = fields[name].kind
     if kind == "float" and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{key}={value!r} is not a number") from None
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isnan(number):
+            raise ValueError(f"{key}={value!r} is not a number")
+        return number
     python = {"int": int, "bool": bool, "str": str}.get(kind)
     if python and type(value) is not python:
         raise ValueError(f"{key}={value!r} is not of type {kind}, which this setting has")
@@ -226,6 +189,8 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
 def _check_grids(suite: Suite) -> None:
     """Refuse grids over settings that the algorithm lacks, and tables whose columns have different published values."""
     for parameter, grid in suite.grids.items():
+        if any(math.isnan(value) for value in grid["values"]):
+            raise ValueError(f"grids.{parameter}.values={grid['values']!r} holds something that is no number")
         fields = sources.fields(grid["algorithm"])
         _known(f"setting of {grid['algorithm']}", [parameter], fields)
         values = {text(suite.published(parameter, scenario)) for scenario in grid["scenarios"]}

@@ -4,7 +4,7 @@
 rule learning_curves:
     input:
         metrics=lambda wildcards: runs.needed(SUITE, wildcards.figure),
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         multiext("<results>/figures/{figure}", ".png", ".csv", ".caption.txt"),
         svg=report(
@@ -32,7 +32,7 @@ rule learning_curves:
 rule efficiency_table:
     input:
         metrics=lambda wildcards: runs.needed(SUITE, wildcards.table),
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
         markdown=report(
@@ -59,7 +59,7 @@ rule efficiency_table:
 rule sensitivity_table:
     input:
         metrics=lambda wildcards: runs.needed(SUITE, wildcards.table),
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
         markdown=report(
@@ -90,7 +90,7 @@ rule sensitivity_table:
 rule comparison:
     input:
         metrics=runs.main_runs(SUITE),
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         multiext("<results>/comparison", ".csv", ".tex", ".caption.txt"),
         multiext("<results>/comparison_profile", ".png", ".csv", ".caption.txt"),
@@ -123,7 +123,8 @@ rule verdict:
     input:
         tables=expand("<results>/tables/{table}.csv", table=runs.tables(SUITE)),
         figures=expand("<results>/figures/{figure}.csv", figure=runs.published(SUITE)),
-        source=sources.analysis(),
+        manifest="<results>/manifest.json",
+        source=local(sources.analysis()),
     output:
         "<results>/verdict.csv",
         markdown=report(
@@ -139,4 +140,5 @@ rule verdict:
     params:
         base=subpath(output.markdown, strip_suffix=".md"),
     shell:
-        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --output {params.base} 2> {log}"
+        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --manifest {input.manifest} "
+        "--output {params.base} 2> {log}"

@@ -4,7 +4,7 @@
 # Like the timing of Tables 1 and 2: one at a time, with the machine to itself.
 rule measure:
     input:
-        source=lambda wildcards: ("algorithms/benchmark.py", *sources.files(wildcards.algorithm)),
+        source=lambda wildcards: local(("algorithms/benchmark.py", *sources.files(wildcards.algorithm))),
     output:
         "<results>/benchmark/{scenario}/{algorithm}/measurement.csv",
     log:
@@ -29,7 +29,7 @@ rule measure:
 rule benchmark:
     input:
         measurements=measured,
-        source=sources.analysis(),
+        source=local(sources.analysis()),
     output:
         multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".caption.txt"),
         markdown="<results>/benchmark/benchmark.md",

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, attempt, plan, progress, runs, sources
+from workflow import use_this_python, attempt, lock, plan, progress, runs, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -28,12 +28,13 @@ pathvars:
 FAILURES = attempt.failures(Path(SUITE.folder))
 ATTEMPTS = 3
 CORES = workflow.cores or 1
-NOTE = f"--note {shlex.quote(SUITE.caption)}" if SUITE.caption else ""
+NOTE = shlex.quote(f"--note={SUITE.caption}") if SUITE.caption else ""
+HELD = []  # the lock on the results' folder, until this process ends
 
 
 wildcard_constraints:
     scenario="|".join(SCENARIOS),
-    variant=r"\w+(=[^/]+)?",
+    variant=r"\w+(=[\w.,+-]+)?",
     seed=r"\d+",
 
 
@@ -41,7 +42,7 @@ def settings_arguments(wildcards):
     """Return the settings of a run as command-line arguments."""
     variant = getattr(wildcards, "variant", "default")
     settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, variant)
-    pairs = [f"{name}={text(value)}" for name, value in settings.items()]
+    pairs = [shlex.quote(f"{name}={text(value)}") for name, value in settings.items()]
     return " ".join(["--set", *pairs]) if pairs else ""
 
 
@@ -94,9 +95,9 @@ def planned():
     """Return the runs of this call, finished or ahead, with their estimated time."""
     ahead = set(workflow.dag.needrun_jobs(exclude_finished=False))
     found = [
-        (str(path), job in ahead)
+        (path[path.index(SUITE.folder) :], job in ahead)  # without the prefix of a storage
         for job in workflow.dag.jobs
-        for path in job.output
+        for path in map(str, job.output)
         if Path(path).name == "metrics.csv"
     ]
     steps = {True: SUITE.efficiency["steps"], False: SUITE.steps}
@@ -105,8 +106,12 @@ def planned():
     )
 
 
-def write_plan():
-    """Write the plan and the configuration of this call, and say what is ahead."""
+def begin():
+    """Lock the results, write the plan and the configuration of this call, and say what is ahead."""
+    try:
+        HELD.append(lock.hold(Path(SUITE.folder)))
+    except ValueError as error:
+        raise WorkflowError(str(error))
     plan.write(planned(), Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # read by the rule `report`
     print(plan.describe(planned(), CORES), flush=True)

@@ -1,4 +1,23 @@
-"""One page with every figure and table, its caption and how it was made."""
+"""Where the results come from: a list of every run, and one page with every figure and table."""
+
+
+rule manifest:
+    input:
+        metrics=runs.every(SUITE),
+        source=local(sources.analysis()),
+    output:
+        report(
+            "<results>/manifest.json",
+            caption="../report/manifest.rst",
+            category="Provenance",
+            labels={"artefact": "manifest", "content": "every run"},
+        ),
+    log:
+        "<results>/logs/manifest.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m analysis.manifest --metrics {input.metrics} --output {output} 2> {log}"
 
 
 rule report:
@@ -7,6 +26,7 @@ rule report:
         expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
         "<results>/comparison.md",
         "<results>/verdict.md",
+        "<results>/manifest.json",
     output:
         "<results>/report.html",
     log:
@@ -18,4 +38,4 @@ rule report:
     shell:
         # A second Snakemake reads what the first has recorded so far; the first one holds the lock.
         "snakemake --cores 1 --configfile {params.config} --nolock --report {output} "
-        "all_figures all_tables comparison verdict > {log} 2>&1"
+        "all_figures all_tables comparison verdict manifest > {log} 2>&1"

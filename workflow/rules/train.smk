@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        source=lambda wildcards: sources.files(wildcards.algorithm),
+        source=lambda wildcards: local(sources.files(wildcards.algorithm)),
     output:
         metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
     log:

@@ -1,9 +1,12 @@
 """A small copy of the repository in which training costs nothing, and a way to run Snakemake there."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from workflow import sources
 
 FAKE_TRAINER = '''
 """Writes made-up metrics; fails for the runs named in the file `broken`, and notes every call in `calls`."""
-import argparse, pathlib, sys
+import argparse, pathlib, sys, time
 parser = argparse.ArgumentParser()
 for name in ("scenario", "algorithm", "variant", "seed", "steps", "threads", "device", "output"):
     parser.add_argument("--" + name)
@@ -25,6 +28,9 @@ with open("calls", "a") as file:
 broken = pathlib.Path("broken")
 if broken.exists() and f"{o.algorithm}/{o.variant}" in broken.read_text().split():
     sys.exit("the trainer broke")
+if pathlib.Path("slow").exists():
+    pathlib.Path(o.output, "checkpoint.pt").touch()
+    time.sleep(60)
 rows = ["scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost,wall_time,memory_update_mib"]
 for i in range(1, 11):
     step = int(o.steps) * i // 10
@@ -63,12 +69,16 @@ TINY = {
 }
 
 
+WHENEVER = {"CHECKPOINT_INTERVAL": "1e-9", "CHECKPOINT_SHARE": "1e9"}  # seconds; share of the time
+
+
 class Project:
     """The copy: change its files, then run it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config = TINY | {}
+        self.started: list[subprocess.Popen] = []
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -78,6 +88,24 @@ class Project:
         (self.root / "tiny.yaml").write_text(yaml.safe_dump(self.config))
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
         return self.run(*command)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake with `self.config` in a process group of its own, its output in the file `output`."""
+        (self.root / "tiny.yaml").write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        with (self.root / "output").open("a") as output:
+            process = subprocess.Popen(
+                command, cwd=self.root, env=self.environment, stdout=output, stderr=output, start_new_session=True
+            )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what was started and is still there."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -93,18 +121,42 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path) -> Project:
-    return Project(_copy(tmp_path / "project"))
+def project(tmp_path) -> Iterator[Project]:
+    """A copy with a trainer that needs no torch."""
+    root = _copy(tmp_path / "project")
+    (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
+    (root / "algorithms/train.py").write_text(FAKE_TRAINER)
+    (root / "algorithms/benchmark.py").write_text(FAKE_BENCHMARK)
+    found = Project(root)
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def real_projects(tmp_path) -> Iterator[tuple[Project, Project]]:
+    """Two copies with the trainer as it is, but for checkpoints after every iteration."""
+    roots = [_copy(tmp_path / name) for name in ("project", "other")]
+    for root in roots:
+        path = root / "algorithms/core/run.py"
+        often = re.sub(
+            r"^(CHECKPOINT_\w+) = [\d.]+",
+            lambda found: f"{found[1]} = {WHENEVER[found[1]]}",
+            path.read_text(),
+            flags=re.M,
+        )
+        assert often.count("1e-9") == often.count("1e9") == 1
+        path.write_text(often)
+    found = tuple(map(Project, roots))
+    yield found
+    for each in found:
+        each.end()
 
 
 def _copy(root: Path) -> Path:
-    """Copy what the workflow reads, with a trainer that needs no torch."""
+    """Copy what the workflow reads."""
     skip = shutil.ignore_patterns("__pycache__", "tests")
     for name in ("workflow", "profiles", "analysis", "envs", "algorithms"):
         shutil.copytree(sources.ROOT / name, root / name, ignore=skip)
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(sources.ROOT / name, root / name)
-    (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
-    (root / "algorithms/train.py").write_text(FAKE_TRAINER)
-    (root / "algorithms/benchmark.py").write_text(FAKE_BENCHMARK)
     return root

@@ -117,6 +117,24 @@ def test_a_request_to_stop_reaches_the_trainer_and_is_no_failure(folder):
     assert not (folder / "failures.txt").exists()
 
 
+def test_a_second_attempt_waits_for_a_trainer_whose_own_attempt_was_killed(folder):
+    first = run(folder, "import time; open('ready', 'w'); time.sleep(1.5); open('order', 'a').write('1')")
+    deadline = time.time() + 20
+    while not (folder / "ready").exists() and time.time() < deadline:
+        time.sleep(0.02)
+    first.kill()
+    assert status(run(folder, f"open('order', 'a').write('2'); {GOOD}", "2/3")) == 0
+    assert (folder / "order").read_text() == "12"
+
+
+@pytest.mark.parametrize("plan", ["", "{", "[]", '{"runs": [7], "started": 0}', '{"runs": [], "started": "x"}'])
+def test_a_damaged_plan_is_a_sentence_for_people_and_nothing_to_a_run(folder, plan):
+    (folder.parents[1] / progress.PLAN).write_text(plan)
+    assert status(run(folder, GOOD)) == 0
+    with pytest.raises(ValueError, match=r"plan.json is not a plan: start the workflow again"):
+        progress.line(folder.parents[1] / progress.PLAN, 0)
+
+
 def test_a_second_attempt_waits_for_an_orphan_of_the_first(folder):
     first = run(folder, "import time; open('ready', 'w'); time.sleep(1); open('order', 'a').write('1'); exit(1)")
     deadline = time.time() + 20

@@ -1,0 +1,111 @@
+"""Reading what runs left behind: CSV files and run.json, checked before anything is made of them.
+
+Whatever a file holds, the answer is its content or a ValueError: one sentence that names the file.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+LARGEST = 2**53  # whole numbers up to here are exact in float64
+UNKNOWN = "unknown"  # task version of a run recorded before there were any
+NAMED = 4  # files that an error names before it only counts
+
+
+def table(path: str | Path, kind: str, needed: Sequence[str]) -> pd.DataFrame:
+    """Return a CSV file as text, one row per line, empty cells as NaN.
+
+    Args:
+        path: the file.
+        kind: what it should be, as in "a metrics file".
+        needed: columns it must have.
+
+    Raises:
+        ValueError: it is torn, not UTF-8, not rectangular, or lacks a column.
+    """
+    try:
+        header, *rows = _rows(Path(path).read_bytes())
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is not {kind}: {error}") from None
+    absent = [column for column in needed if column not in header]
+    if absent:
+        raise ValueError(f"{path} lacks the column {absent[0]!r}; {kind} needs {', '.join(needed)}")
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return frame.mask(frame.isin(["", "nan", "NaN"])).astype("str")
+
+
+def _rows(data: bytes) -> list[list[str]]:
+    """Return header and rows of a CSV file, or raise ValueError with what is wrong."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8 text") from None
+    if "\0" in text:
+        raise ValueError("it holds NUL bytes")
+    if not text.strip():
+        raise ValueError("it is empty")
+    if not text.endswith(("\n", "\r")):
+        raise ValueError("its last line has no end, so it was torn or is still being written")
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    twice = [name for name in rows[0] if rows[0].count(name) > 1]
+    if twice:
+        raise ValueError(f"it has the column {twice[0]!r} twice")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"its row {number} has {len(row)} cells where the header has {len(rows[0])}")
+    return rows
+
+
+def numbers(path: str | Path, column: pd.Series, whole: bool = False) -> pd.Series:
+    """Return a column of text as float64 (int64 without gaps if `whole`), or name its first value that is no number."""
+    found = pd.to_numeric(column, errors="coerce")
+    wrong = column[found.isna() & column.notna()]
+    if len(wrong):
+        raise ValueError(f"{path} holds {wrong.iloc[0]!r} in column {column.name!r}, which should be a number")
+    if not whole:
+        return found.astype(float)
+    if found.isna().any() or (found % 1 != 0).any() or (found.abs() > LARGEST).any():
+        raise ValueError(f"{path} has a value in column {column.name!r} that is not a whole number")
+    return found.astype(np.int64)
+
+
+def record(metrics: str | Path) -> dict | None:
+    """Return the run.json beside a metrics file; None if there is none, as with algorithms of other projects.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    path = Path(metrics).with_name("run.json")
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not the record of a run: delete it and {metrics} to make both again")
+    return found
+
+
+def one_task_version(records: dict[str, dict | None]) -> None:
+    """Raise ValueError, naming the runs, if they were not all made on the same version of the task.
+
+    Args:
+        records: what `record` returned for each run by the run's name; a run without record is not checked.
+    """
+    versions: dict[str, list[str]] = {}
+    for name, found in records.items():
+        if found is not None:
+            versions.setdefault(str(found.get("task_version") or UNKNOWN), []).append(name)
+    if len(versions) < 2:
+        return
+    parts = []
+    for version, names in sorted(versions.items()):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        parts.append(f"version {version} in {', '.join(names[:NAMED])}{more}")
+    raise ValueError(f"these runs are of different task versions and cannot be compared: {'; '.join(parts)}")
