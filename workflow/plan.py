@@ -1,7 +1,8 @@
 """What is ahead: runs, hours, gigabytes, from measured frames per second.
 
 Speeds come from this suite's own earlier runs where there are any, else from workflow/fps.csv (steps per second of one
-run on one core). The table is rewritten from a finished suite by `python -m workflow.plan results/paper`.
+run on one core: the benchmark's end-to-end column). `python -m workflow.plan results/paper` rewrites the table from a
+finished suite.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from workflow.progress import PLAN, Planned, duration, last_row, part
 
 TABLE = Path(__file__).with_name("fps.csv")
 START_SECONDS = 5.0  # Python, torch and mujoco, before the first step
-RUN_MEGABYTES = 1.0  # checkpoint, policy, metrics and log of one run
+RUN_MEGABYTES = 2.5  # two checkpoints, policy, metrics and log of one run
 PROCESS_GIGABYTES = 0.5  # memory of one training process
 
 
