@@ -7,7 +7,7 @@ tests hold every derivative here against autograd. One flat vector per network m
 checkpoints one-liners.
 
 Networks are torch, on a GPU if there is one. What has a few numbers per row (log-probabilities, KL, the slopes of a
-loss) is NumPy everywhere: an operation on so little data costs torch four times as long.
+loss) is NumPy everywhere: operations on so little data take torch more than twice as long.
 """
 
 import math
