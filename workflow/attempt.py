@@ -44,9 +44,6 @@ def prepare(folder: Path, identity: str, steps: int, sources: list[str]) -> None
         for path in folder.iterdir():
             if path.name not in KEPT:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    elif not (folder / "metrics.csv").exists() and (folder / "checkpoint.pt").exists():
-        # Snakemake deletes a rule's output before it runs: let the trainer write it again from the checkpoint.
-        (folder / "run.json").unlink(missing_ok=True)
     replace(record, json.dumps(new))
 
 

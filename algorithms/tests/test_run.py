@@ -148,6 +148,16 @@ def test_a_complete_run_can_be_prolonged(make_run, tmp_path):
     assert lasting(tmp_path / "short") == lasting(tmp_path / "long")
 
 
+def test_a_complete_run_whose_metrics_snakemake_deleted_writes_them_again_from_its_checkpoint(make_run, tmp_path):
+    make_run(tmp_path).train(quiet)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    (tmp_path / "metrics.csv").unlink()
+    run = make_run(tmp_path)
+    assert not run.complete and run.learner.iteration == run.iterations
+    run.train(quiet)
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+
+
 def test_a_complete_run_is_left_alone(make_run, tmp_path):
     make_run(tmp_path, steps=100).train(quiet)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -1,6 +1,5 @@
 """One attempt at a run: what it keeps, what it clears, and what a failure leaves."""
 
-import json
 import os
 import signal
 import subprocess
@@ -96,13 +95,6 @@ def test_a_changed_source_clears_the_run(folder):
 def test_more_steps_continue_the_run(folder):
     status(run(folder, "open('checkpoint.pt', 'w'); exit(1)"))
     assert status(run(folder, f"assert os.path.exists('checkpoint.pt'); {GOOD}", steps=9)) == 0
-
-
-def test_a_complete_run_without_metrics_is_written_again_from_its_checkpoint(folder):
-    folder.mkdir()
-    (folder / "checkpoint.pt").touch()
-    (folder / "run.json").write_text(json.dumps({"status": "complete"}))
-    assert status(run(folder, f"assert not os.path.exists('run.json'); {GOOD}")) == 0
 
 
 def test_a_request_to_stop_reaches_the_trainer_and_is_no_failure(folder):
