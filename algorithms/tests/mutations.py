@@ -415,9 +415,6 @@ MUTATIONS = [
     ),
     Mutation("no fault.pt", "core/run.py", "                self._save_fault(error)\n", "", "numerical_faults"),
     Mutation(
-        "a variant may leave its folder", "train.py", "if not VARIANT.fullmatch(variant):", "if False:", "bad_input"
-    ),
-    Mutation(
         "work beside is lost with its process", "core/beside.py", "self.critics.regress(*self._work)", "pass", "learner"
     ),
     Mutation(
