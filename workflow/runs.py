@@ -105,9 +105,10 @@ def figures(suite: Suite) -> list[str]:
     return [name for name in FIGURES if scenarios_of(suite, name)]
 
 
-def published(suite: Suite) -> list[str]:
-    """Return the figures among them that the paper has, too."""
-    return [name for name in figures(suite) if name != LEGACY]
+def judged(suite: Suite) -> list[str]:
+    """Return the metrics files of Figures 2 to 6, which the verdict on them is made from."""
+    bounds = needed(suite, SAFETY) if SAFETY in figures(suite) else []
+    return list(dict.fromkeys(main_runs(suite) + bounds))
 
 
 def tables(suite: Suite) -> list[str]:

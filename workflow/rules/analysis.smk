@@ -122,7 +122,7 @@ rule comparison:
 rule verdict:
     input:
         tables=expand("<results>/tables/{table}.csv", table=runs.tables(SUITE)),
-        figures=expand("<results>/figures/{figure}.csv", figure=runs.published(SUITE)),
+        metrics=runs.judged(SUITE),
         manifest="<results>/manifest.json",
         source=local(sources.analysis()),
     output:
@@ -140,5 +140,5 @@ rule verdict:
     params:
         base=subpath(output.markdown, strip_suffix=".md"),
     shell:
-        "python -m analysis.verdict --tables {input.tables} --figures {input.figures} --manifest {input.manifest} "
+        "python -m analysis.verdict --tables {input.tables} --metrics {input.metrics} --manifest {input.manifest} "
         "--output {params.base} 2> {log}"
