@@ -139,7 +139,10 @@ def _correlation(rows: pd.DataFrame, column: str) -> float:
 
 
 DEARER = "an increase in the number of agents leads to a noticeable escalation in computational cost for MACPO"
-FASTER = "substantial improvement in computational efficiency [...] especially in scenarios involving [more] agents"
+FASTER = (
+    "substantial improvement in computational efficiency [...] especially in scenarios involving a larger number of "
+    "agents"
+)
 SAVING = "effectively conserve memory resources, especially in scenarios involving a larger number of agents"
 
 

@@ -19,7 +19,7 @@ from analysis.tables import ALL
 from envs.scenarios import SCENARIOS
 
 NAMES = {"final_return": "final return", "final_cost": "final cost", "mean_return": "mean return of the whole training"}
-SIMILAR = 0.25  # medians within this share of the rival's are "similar": ours, the paper gives no number
+SIMILAR = 0.25  # medians that differ by at most this share of the larger are "similar": the paper gives no number
 BOUND_VARIANT = "safety_bound="
 EVERYWHERE = ("figure2", "figure3", "figure4", "figure5")
 HALF_CHEETAH = ("figure3",)
@@ -145,6 +145,11 @@ def _above(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.greater.outer(x, y) + 0.5 * np.equal.outer(x, y)))
 
 
+def _difference(x: float, y: float) -> float:
+    """Return the distance of two numbers as a share of the larger in size; 0 where they are equal."""
+    return abs(x - y) / max(abs(x), abs(y)) if x != y else 0.0
+
+
 def _pair(figure: str, scenario: str, panel: pd.DataFrame, claim: Claim) -> dict[str, object]:
     """Return the verdict on a claim about two algorithms."""
     names = [style.label(claim.algorithm), style.label(claim.rival)]
@@ -155,8 +160,8 @@ def _pair(figure: str, scenario: str, panel: pd.DataFrame, claim: Claim) -> dict
     if claim.kind in ("above", "better"):
         holds, tolerance = value > 0.5, "more than half"
     else:
-        holds = (abs(value - 1) <= SIMILAR) == (claim.kind == "similar")
-        tolerance = f"{'' if claim.kind == 'similar' else 'not '}within 1 +- {SIMILAR:g}"
+        holds = (value <= SIMILAR) == (claim.kind == "similar")
+        tolerance = f"{'at most' if claim.kind == 'similar' else 'above'} {SIMILAR:g}"
     return judged(what, holds, tolerance, f"supplement, {claim.source}", obstacle, detail)
 
 
@@ -169,7 +174,7 @@ def _comparison(
     elif claim.kind == "above":
         quantity = f"share of pairs in which {names[0]} has the larger {NAMES[claim.quantity]}"
     else:
-        quantity = f"median {NAMES[claim.quantity]}, {names[0]} / {names[1]}"
+        quantity = f"difference of the medians of the {NAMES[claim.quantity]}, as a share of the larger"
     if ours.empty or rival.empty:
         return quantity, float("nan"), ""
     if claim.kind == "better":
@@ -177,8 +182,7 @@ def _comparison(
         detail = " and ".join(captions.count(len(runs), "seed") for runs in (ours, rival))
         return quantity, statistics.feasibility_first(*pairs, bound), detail
     x, y = ours[claim.quantity].to_numpy(), rival[claim.quantity].to_numpy()
-    value = _above(x, y) if claim.kind == "above" else np.median(x) / np.median(y)
-    return quantity, value, _medians(x, y)
+    return quantity, _above(x, y) if claim.kind == "above" else _difference(np.median(x), np.median(y)), _medians(x, y)
 
 
 def _medians(x: np.ndarray, y: np.ndarray) -> str:

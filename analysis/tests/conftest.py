@@ -7,7 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from envs.scenarios import SCENARIOS
+
 ALGORITHMS = ["mafocops", "macpo", "mappo_l", "happo", "mappo"]
+
+
+def rows_of_run(scenario, algorithm, seed=0, steps=10_000_000, value=1000.0, cost=10.0, variant="default", bound=None):
+    """Return the rows of one run, as `collect.read` gives them; value and cost are numbers or functions of the step."""
+    step = np.arange(1, 101) * (steps // 100)
+    curve = {"episode_return": value, "episode_cost": cost}
+    return pd.DataFrame(
+        {
+            "file": f"{scenario}/{algorithm}/{variant}/{seed}",
+            **{"scenario": scenario, "algorithm": algorithm, "variant": variant, "seed": seed},
+            **{"iteration": np.arange(1, 101), "step": step, "fps": 1.0},
+            **{name: given(step) if callable(given) else given for name, given in curve.items()},
+            "bound": SCENARIOS[scenario].bound if bound is None else bound,
+        }
+    )
 
 
 @pytest.fixture

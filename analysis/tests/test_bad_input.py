@@ -118,6 +118,8 @@ WRONG = [
         "BAD is not a manifest, as `python -m analysis",
     ),
     (verdict, ["--tables", "BAD", "--manifest", "no.json", "--output", "OUT"], "no.json: No such file or directory"),
+    (verdict, ["--metrics", "BAD", "--output", "OUT"], "BAD lacks the column 'scenario'; a metrics file needs"),
+    (verdict, ["--output", "OUT"], "nothing to judge: give --tables, --metrics or both"),
 ]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import efficiency, learning_curves, sensitivity, tables, verdict
+from analysis import cells, efficiency, judging, sensitivity, tables, verdict
 
 SENSITIVITY = {"table3": ("lam", 2.2, "lambda"), "table4": ("nu_max", 1.3, "nu_max")}
 FOUR = ["ant_2x4", "halfcheetah_2x3", "manyagent_ant_2x3", "manyagent_ant_2x4"]
@@ -123,11 +123,11 @@ def test_a_small_normaliser_gives_a_flagged_ratio(write, command, tmp_path):
 
 def test_the_mean_over_fewer_scenarios_is_noted_and_not_compared(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_cost=100.0), write()]
-    cells = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
-    mean = cells[(cells["setting"] == "2.2") & (cells["scenario"] == "all") & (cells["quantity"] == "reward")].iloc[0]
+    table = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    mean = table.query("setting == '2.2' and scenario == 'all' and quantity == 'reward'").iloc[0]
     assert mean["ours"] == 1 and mean["note"] == "mean over 1 of the paper's 4 scenarios"
-    judged = pd.DataFrame(verdict.judge_table(cells)).query("scenario == 'all' and setting == '2.2'")
-    assert (judged["verdict"] == verdict.NOT_COMPARABLE).all()
+    judged = pd.DataFrame(cells.judge(table)).query("scenario == 'all' and setting == '2.2'")
+    assert (judged["verdict"] == judging.NOT_COMPARABLE).all()
 
 
 def test_an_unfinished_run_does_not_enter_a_final_performance(write, command, tmp_path):
@@ -155,72 +155,19 @@ def test_latex_rows_have_as_many_cells_as_columns(published_efficiency, table):
     assert "%" not in text.replace(r"\%", "").replace("{%\n", "")
 
 
-def judge(command, base, *arguments):
-    command(verdict, *arguments, "--output", base)
-    return pd.read_csv(f"{base}.csv", dtype={"setting": str})
-
-
 def test_the_papers_own_numbers_pass_everywhere(published_efficiency, write, command):
     for table, (parameter, published, column) in SENSITIVITY.items():
         metrics = grid(write, parameter, published, tables.paper(f"{table}_{column}"))
         make(command, published_efficiency / table, table, metrics)
-    found = judge(command, published_efficiency / "v", "--tables", *published_efficiency.glob("table?.csv"))
-    assert set(found["verdict"]) == {verdict.PASS}
-    assert found.groupby("artefact").size().to_dict() == {"table1": 14, "table2": 13, "table3": 50, "table4": 60}
+    files = sorted(published_efficiency.glob("table?.csv"))
+    command(verdict, "--tables", *files, "--output", published_efficiency / "v")
+    found = pd.read_csv(published_efficiency / "v.csv", dtype={"setting": str})
+    counts = found.groupby("artefact")["verdict"].value_counts().unstack(fill_value=0).to_dict("index")
+    # 26 cells of Tables 1 and 2 are numbers of a machine; 13 improvements, 13 ratios and 2 statements are judged.
+    assert counts == {
+        "table1": {judging.PASS: 28, judging.NOT_COMPARABLE: 26},
+        "table2": {judging.PASS: 28, judging.NOT_COMPARABLE: 26},
+        "table3": {judging.PASS: 51, judging.NOT_COMPARABLE: 0},
+        "table4": {judging.PASS: 62, judging.NOT_COMPARABLE: 0},
+    }
     assert not found[["tolerance", "source"]].isna().any(axis=None)
-
-
-def test_short_runs_are_never_compared(write, command, tmp_path):
-    ratios = tables.paper("table3_lambda")
-    make(command, tmp_path / "table3", "table3", grid(write, "lam", 2.2, ratios, steps=1_000_000))
-    found = judge(command, tmp_path / "v", "--tables", tmp_path / "table3.csv")
-    assert set(found["verdict"]) == {verdict.NOT_COMPARABLE}
-    assert (found["reason"] == "1 million steps here, 10 million steps in the paper").all()
-
-
-@pytest.mark.parametrize(("shift", "expected"), [(0.099, verdict.PASS), (0.101, verdict.MISS)])
-def test_the_tolerance_decides_where_there_is_no_interval(write, command, tmp_path, shift, expected):
-    ratios = tables.paper("table3_lambda")
-    ratios["reward"] += shift
-    make(command, tmp_path / "table3", "table3", grid(write, "lam", 2.2, ratios))
-    found = judge(command, tmp_path / "v", "--tables", tmp_path / "table3.csv")
-    single = found[(found["quantity"] == "reward") & (found["scenario"] != "all")]
-    assert set(single["verdict"]) == {expected}
-
-
-def test_what_was_not_measured_is_not_comparable(write, command, tmp_path):
-    command(efficiency, "--table", "table1", "--metrics", write(steps=200_000), "--output", tmp_path / "table1")
-    found = judge(command, tmp_path / "v", "--tables", tmp_path / "table1.csv")
-    assert set(found["verdict"]) == {verdict.NOT_COMPARABLE} and set(found["reason"]) == {"not measured"}
-
-
-@pytest.mark.parametrize(
-    ("factor", "expected"), [(1.0, verdict.MISS), (1.09, verdict.PASS), (1.5, verdict.PASS), (2.0, verdict.MISS)]
-)
-def test_the_speed_up_is_held_to_the_papers_range(write, command, tmp_path, factor, expected):
-    metrics = [write(steps=200_000, fps=1000 * factor), write(algorithm="macpo", steps=200_000, fps=1000.0)]
-    command(efficiency, "--table", "table1", "--metrics", *metrics, "--output", tmp_path / "table1")
-    found = judge(command, tmp_path / "v", "--tables", tmp_path / "table1.csv").set_index("scenario")
-    assert found.at["ant_2x4", "verdict"] == expected
-
-
-@pytest.mark.parametrize(
-    ("cost", "steps", "expected"),
-    [
-        (20.0, 10_000_000, verdict.PASS),
-        (60.0, 10_000_000, verdict.MISS),
-        (20.0, 500_000, verdict.NOT_COMPARABLE),
-    ],
-)
-def test_figures_are_held_to_the_bound(write, command, tmp_path, cost, steps, expected):
-    path, base = write(episode_cost=cost, steps=steps), tmp_path / "figure2"
-    command(learning_curves, "--name", "figure2", "--scenarios", "ant_2x4", "--metrics", path, "--output", base)
-    command(efficiency, "--table", "table1", "--metrics", path, "--output", tmp_path / "table1")
-    found = judge(command, tmp_path / "v", "--tables", tmp_path / "table1.csv", "--figures", f"{base}.csv")
-    assert found.loc[found["artefact"] == "figure2", "verdict"].tolist() == [expected]
-
-
-def test_a_file_that_is_no_table_is_refused(write, command, tmp_path):
-    with pytest.raises(ValueError, match="lacks the column 'table'"):
-        judge(command, tmp_path / "v", "--tables", write())
-    assert not (tmp_path / "v.csv").exists()
