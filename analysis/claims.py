@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, statistics, style
+from analysis import captions, collect, style
 from analysis.captions import PUBLISHED_STEPS
 from analysis.collect import WHOLE
 from analysis.judging import STATEMENTS, judged, too_short
@@ -135,14 +135,26 @@ def _within(
     share = runs["final_cost"].le(bound).mean() if within else runs["final_cost"].gt(bound).mean()
     quantity = f"share of runs {'within' if within else 'above'} the bound {bound:g}"
     what = _statement(artefact, scenario, setting, quantity, share)
-    detail = f"median cost {runs['final_cost'].median():.4g}, {captions.count(len(runs), 'seed')}" if len(runs) else ""
+    detail = f"median cost {runs['final_cost'].median():.4g}, {_seeds(runs)}" if len(runs) else ""
     obstacle = _obstacle((style.label(setting), runs))
     return judged(what, share >= 0.5, "at least half", f"supplement, {source}", obstacle, detail)
 
 
-def _above(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of pairs in which x (n,) is above y (m,); a tie counts one half."""
-    return float(np.mean(np.greater.outer(x, y) + 0.5 * np.equal.outer(x, y)))
+def _above(x: pd.Series, y: pd.Series) -> float:
+    """Return the share of pairs in which x is above y; a tie counts one half."""
+    return float((1 + np.sign(np.subtract.outer(x.to_numpy(), y.to_numpy()))).mean() / 2)
+
+
+def _better(ours: pd.DataFrame, rival: pd.DataFrame, bound: float) -> float:
+    """Return the share of pairs in which our run is better: feasible first, then by return, or by cost if neither is.
+
+    The rule is that of Deb (2000), "An efficient constraint handling method for genetic algorithms".
+    """
+    runs = pd.concat([ours, rival])
+    feasible = runs["final_cost"] <= bound
+    keys = np.stack([feasible, runs["final_return"].where(feasible, -runs["final_cost"])])
+    ranks = pd.Series(np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1))
+    return _above(ranks[: len(ours)], ranks[len(ours) :])
 
 
 def _difference(x: float, y: float) -> float:
@@ -178,16 +190,17 @@ def _comparison(
     if ours.empty or rival.empty:
         return quantity, float("nan"), ""
     if claim.kind == "better":
-        pairs = [(ours[name].to_numpy(), rival[name].to_numpy()) for name in ("final_return", "final_cost")]
-        detail = " and ".join(captions.count(len(runs), "seed") for runs in (ours, rival))
-        return quantity, statistics.feasibility_first(*pairs, bound), detail
-    x, y = ours[claim.quantity].to_numpy(), rival[claim.quantity].to_numpy()
-    return quantity, _above(x, y) if claim.kind == "above" else _difference(np.median(x), np.median(y)), _medians(x, y)
+        return quantity, _better(ours, rival, bound), " and ".join(_seeds(runs) for runs in (ours, rival))
+    x, y = ours[claim.quantity], rival[claim.quantity]
+    return quantity, _above(x, y) if claim.kind == "above" else _difference(x.median(), y.median()), _medians(x, y)
 
 
-def _medians(x: np.ndarray, y: np.ndarray) -> str:
-    seeds = " and ".join(captions.count(len(values), "seed") for values in (x, y))
-    return f"medians {np.median(x):.4g} and {np.median(y):.4g}, {seeds}"
+def _medians(x: pd.Series, y: pd.Series) -> str:
+    return f"medians {x.median():.4g} and {y.median():.4g}, {_seeds(x)} and {_seeds(y)}"
+
+
+def _seeds(runs: pd.DataFrame | pd.Series) -> str:
+    return captions.count(len(runs), "seed")
 
 
 def _agents(figure: str, default: pd.DataFrame, algorithm: str) -> dict[str, object]:
@@ -196,7 +209,8 @@ def _agents(figure: str, default: pd.DataFrame, algorithm: str) -> dict[str, obj
     each = {name: _runs_of(default[default["scenario"] == name], algorithm) for name in names}
     present = pd.concat([runs for runs in each.values() if len(runs)] or [default.head(0)])
     agents = present["scenario"].map(lambda name: SCENARIOS[name].agents)
-    trend = present["final_return"].rank().corr(agents.rank()) if agents.nunique() > 1 else float("nan")
+    # Returns that are all the same have no rank correlation: they do not fall.
+    trend = np.nan_to_num(present["final_return"].rank().corr(agents.rank())) if agents.nunique() > 1 else float("nan")
     missing = [SCENARIOS[name].title for name, runs in each.items() if runs.empty]
     obstacle = (
         f"no finished run of {', '.join(missing)} here" if missing else _obstacle((style.label(algorithm), present))
@@ -211,7 +225,7 @@ def _levels(scenario: str, runs: pd.DataFrame) -> list[dict[str, object]]:
     found = [_within("figure6", scenario, f"bound {bound:g}", own, bound, True, _LEVELS) for bound, own in each.items()]
     for low, high in pairwise(sorted(each)):
         for quantity in ("final_return", "final_cost"):
-            x, y = each[high][quantity].to_numpy(), each[low][quantity].to_numpy()
+            x, y = each[high][quantity], each[low][quantity]
             what = _statement("figure6", scenario, f"bound {high:g}/{low:g}", "", _above(x, y))
             what["quantity"] = f"share of pairs in which the looser bound has the larger {NAMES[quantity]}"
             obstacle = _obstacle(("MAFOCOPS", each[high]), ("MAFOCOPS", each[low]))

@@ -177,6 +177,25 @@ def test_an_ordering_is_decided_by_pairs_of_seeds_not_by_the_medians():
     assert found["reason"] == "medians 5 and 4.5, 5 seeds and 5 seeds"
 
 
+@pytest.mark.parametrize(
+    ("ours", "rival", "share"),
+    [
+        ((1.0, 50.0), (9.0, 51.0), 1.0),  # feasible beats infeasible
+        ((9.0, 50.0), (8.0, 10.0), 1.0),  # two feasible ones: the return
+        ((9.0, 80.0), (8.0, 60.0), 0.0),  # two infeasible ones: the cost
+        ((9.0, 40.0), (9.0, 40.0), 0.5),
+    ],
+)
+def test_the_better_run_is_the_feasible_one(ours, rival, share):
+    rows = [
+        rows_of_run("ant_2x4", name, k, value=value, cost=cost)
+        for name, (value, cost) in (("mafocops", ours), ("macpo", rival))
+        for k in range(2)
+    ]
+    found = judge(rows).query("scenario == 'ant_2x4' and setting == 'mafocops/macpo'").iloc[1]
+    assert found["ours"] == share and found["verdict"] == (PASS if share == 1 else MISS)
+
+
 def test_a_run_that_ended_early_decides_nothing_beside_whole_ones():
     rows = [rows_of_run("ant_2x4", "mafocops", 0), rows_of_run("ant_2x4", "mafocops", 1, steps=5_000_000, cost=99.0)]
     found = judge(rows).query("scenario == 'ant_2x4' and setting == 'mafocops'").iloc[0]

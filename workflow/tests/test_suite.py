@@ -67,6 +67,16 @@ def test_a_suite_without_legacy_and_benchmark_needs_no_runs_for_them():
     assert (without.legacy, without.benchmark) == (suite.legacy, suite.benchmark)
 
 
+def test_the_verdict_reads_the_runs_of_figures_2_to_6_and_no_others():
+    judged = runs.judged(load(PAPER))
+    figures = {
+        path for name in runs.figures(load(PAPER)) if name != runs.LEGACY for path in runs.needed(load(PAPER), name)
+    }
+    assert len(judged) == len(set(judged)) and set(judged) == figures
+    without = load(PAPER | {"grids": {}})
+    assert runs.judged(without) == runs.main_runs(without)
+
+
 def test_the_legacy_figure_sets_every_legacy_run_beside_a_main_run():
     needed = set(runs.needed(load(PAPER), runs.LEGACY))
     legacy = {path for path in needed if "/legacy/" in path}
