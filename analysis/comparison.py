@@ -78,7 +78,7 @@ def _printed(rows: pd.DataFrame) -> Printed:
 
 def _caption(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return what the columns of the table are."""
-    evaluated = rows.loc[rows["quantity"].str.startswith("violation_"), "ours"].notna().any()
+    evaluated = rows.loc[rows["quantity"].isin([f"violation_{mode}" for mode in scores.MODES]), "ours"].notna().any()
     sentences = [
         f"All scenarios ({runs['scenario'].nunique()}) and seeds together; in brackets 95 % bootstrap intervals, "
         "stratified by scenario: one without width says that all seeds agree, not that the value is certain.",

@@ -26,9 +26,9 @@ COLUMNS = ["line", "quantity", "seeds", "subsets", *MEASURES]
 CAPTION = (
     "What fewer seeds would have said: up to 50 subsets of the seeds for each number. Top: width of the 95 % interval "
     "of the interquartile mean, relative to the mean of all seeds. Middle: share of these intervals that hold the mean "
-    "of all seeds (dotted: 95 %); below, intervals are too narrow. Bottom: share of subsets that draw the same conclusion "
-    "as all seeds: of return, the place among the algorithms; of cost, the side of the bound. Subsets share runs with the "
-    "whole, which flatters all three."
+    "of all seeds (dotted: 95 %); below, intervals are too narrow. Bottom: share of subsets with the conclusion of all "
+    "seeds: of return, the place among the algorithms; of cost, the side of the bound. Subsets share runs with the "
+    "whole, which flatters the lower two."
 )
 
 
