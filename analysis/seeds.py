@@ -60,7 +60,8 @@ def _subset(runs: pd.DataFrame, quantity: str, full: pd.Series, generator: np.ra
         generator: of the bootstrap.
     """
     found, iqm = means(runs, quantity), statistics.pooled(statistics.interquartile_mean)
-    agrees = conclusions(found, quantity) == conclusions(full, quantity).reindex(found.index)
+    # Places are counted among the algorithms that are there: one whose runs failed moves no other.
+    agrees = conclusions(found, quantity) == conclusions(full[found.index], quantity)
     rows = []
     for name in found.index:
         own = scores.strata(runs[runs["algorithm"] == name], quantity)
