@@ -15,7 +15,7 @@ from envs import scenarios
 
 IDENTITY = ["scenario", "algorithm", "variant", "seed"]
 REQUIRED = [*IDENTITY, "iteration", "step", "fps", "episode_return", "episode_cost"]
-OPTIONAL = ["fps_collect", "fps_update", "bound", "memory_update_mib", "memory_rss_mib"]
+OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib"]
 TEXT = ["scenario", "algorithm", "variant"]
 COUNTS = ["seed", "iteration", "step"]
 
@@ -72,6 +72,7 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
     named = pd.to_numeric(frame["variant"].str.extract(r"^safety_bound=(.+)$", expand=False))
     published = frame["scenario"].map({name: scenario.bound for name, scenario in scenarios.SCENARIOS.items()})
     frame["bound"] = frame["bound"].fillna(named).fillna(published)
+    frame["violation"] = frame["violation"].fillna(frame["episode_cost"] - frame["bound"])
     heads = frame.drop_duplicates("file")
     twice = heads[heads.duplicated(IDENTITY, keep=False)]
     if len(twice) and not repeats:

@@ -86,8 +86,13 @@ def draw_bounds(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line], shared: 
             return  # drawn once, not once per line: overlaid dashes look solid in print
 
 
-def frame_axes(rows: int, columns: int, lines: Sequence[Line], caption: str) -> tuple[Figure, np.ndarray]:
-    """Return a figure of fixed panel size, legend above and caption below, and its (rows, columns) axes."""
+def frame_axes(
+    rows: int, columns: int, lines: Sequence[Line], caption: str, bound: bool = True
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure of fixed panel size, legend above and caption below, and its (rows, columns) axes.
+
+    The legend names the dashed safety bound unless `bound` is false.
+    """
     width = LEFT + columns * style.PANEL_WIDTH + (columns - 1) * GAP_X + RIGHT
     text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
     foot = BOTTOM + 0.12 + style.CAPTION_LINE * len(text)
@@ -104,17 +109,18 @@ def frame_axes(rows: int, columns: int, lines: Sequence[Line], caption: str) -> 
         hspace=GAP_Y / style.PANEL_HEIGHT,
     )
     figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
-    _legend(figure, lines, entries_per_row)
+    _legend(figure, lines, entries_per_row, bound)
     return figure, axes
 
 
-def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int) -> None:
+def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int, bound: bool) -> None:
     """Put one legend for all panels at the top, read row by row."""
     handles = [
         Line2D([], [], color=line.colour, linewidth=2.2, linestyle=line.style, label=line.label) for line in lines
     ]
-    handles.append(Line2D([], [], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, label="safety bound"))
-    rows = -(-len(handles) // entries_per_row)
+    if bound:
+        handles.append(Line2D([], [], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, label="safety bound"))
+    rows = max(1, -(-len(handles) // entries_per_row))
     columns = -(-len(handles) // rows)
     by_column = [handle for column in range(columns) for handle in handles[column::columns]]  # as matplotlib fills it
     figure.legend(handles=by_column, loc="upper center", ncols=columns, frameon=False, handlelength=1.6)

@@ -34,8 +34,14 @@ def paper(name: str) -> pd.DataFrame:
 
 
 def number(value: float, decimals: int) -> str:
-    """Return a cell: fixed decimals, or n/a."""
-    return MISSING if pd.isna(value) else f"{value:.{decimals}f}"
+    """Return a cell: fixed decimals, zero without sign, or n/a."""
+    return MISSING if pd.isna(value) else f"{value:z.{decimals}f}"
+
+
+def interval(value: float, low: float, high: float, decimals: int) -> str:
+    """Return a cell with its interval in brackets: 0.64 [0.59, 0.71]; without brackets where there is none."""
+    between = f" [{number(low, decimals)}, {number(high, decimals)}]" if pd.notna(low) else ""
+    return number(value, decimals) + between
 
 
 def markdown(table: Printed, caption: str) -> str:

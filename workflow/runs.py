@@ -5,6 +5,7 @@ trained once.
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from envs.scenarios import SCENARIOS
 from workflow.suite import DEFAULT, LEGACY, Suite
@@ -60,6 +61,12 @@ def needed(suite: Suite, artefact: str) -> list[str]:
 def main_runs(suite: Suite) -> list[str]:
     """Return the metrics files of Figures 2 to 5 together, which the comparison of all algorithms is made from."""
     return metrics(suite, suite.scenarios, suite.algorithms)
+
+
+def evaluations(suite: Suite) -> list[str]:
+    """Return the evaluations of the policies of the main runs; policies of foreign algorithms are not ours to load."""
+    ours = [name for name in suite.algorithms if name not in suite.extra_algorithms]
+    return [str(Path(path).with_name("evaluation.csv")) for path in metrics(suite, suite.scenarios, ours)]
 
 
 def every(suite: Suite) -> list[str]:

@@ -145,15 +145,3 @@ def test_tables_whose_runs_all_failed_still_exist_and_say_so(write, command, tmp
     for module, options in ((efficiency, ["--table", "table1"]), (sensitivity, grid), (comparison, [])):
         command(module, *options, "--metrics", failed, "--output", tmp_path / "t")
         assert "1 of 1 run missing" in (tmp_path / "t.caption.txt").read_text()
-
-
-def test_the_comparison_counts_feasible_runs_and_puts_feasibility_first(write, command, tmp_path):
-    metrics = [write(seed=k, episode_return=90.0, episode_cost=40.0) for k in range(4)]
-    metrics += [write(algorithm="happo", seed=k, episode_return=100.0, episode_cost=100.0) for k in range(4)]
-    command(comparison, "--metrics", *metrics, "--output", tmp_path / "c")
-    table = pd.read_csv(tmp_path / "c.csv").set_index(["setting", "quantity"])["ours"]
-    assert table["mafocops", "return"] == 0.9 and table["mafocops", "cost"] == 0.8
-    assert table["mafocops", "feasible"] == 1 and table["happo", "feasible"] == 0
-    assert table["happo", "overshoot"] == 1 and table["happo", "training_violation"] == 1
-    assert table["happo", "improvement"] == 1
-    assert (tmp_path / "c_profile.svg").exists()

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis import statistics
@@ -91,23 +94,147 @@ def test_the_profile_counts_scores_strictly_above():
     ]
 
 
+def test_profiles_of_resamples_are_taken_one_by_one():
+    resamples, thresholds = np.random.default_rng(0).normal(size=(6, 5)), np.linspace(-2, 2, 7)
+    each = [statistics.performance_profile(one, thresholds) for one in resamples]
+    assert np.array_equal(statistics.performance_profile(resamples, thresholds), each)
+
+
+def test_an_interval_of_several_numbers_is_the_interval_of_each():
+    sample, thresholds = np.random.default_rng(0).normal(size=12), np.array([-0.5, 0.0, 0.5])
+
+    def interval(at):
+        profile = statistics.pooled(lambda values: statistics.performance_profile(values, at))
+        return np.array(statistics.stratified_bootstrap([sample], profile, np.random.default_rng(1), 300))
+
+    assert np.array_equal(interval(thresholds), np.hstack([interval(thresholds[[k]]) for k in range(3)]))
+
+
+def coverage(runs, scenarios, repeats=400):
+    """Return how often the interval of the interquartile mean of normal scores holds the truth, their centre."""
+    generator, held = np.random.default_rng(0), 0
+    iqm = statistics.pooled(statistics.interquartile_mean)
+    for _ in range(repeats):
+        samples = [generator.normal(level, 1, size=runs) for level in range(scenarios)]
+        low, high = statistics.stratified_bootstrap(samples, iqm, generator, 300)
+        held += low <= (scenarios - 1) / 2 <= high
+    print(f"{runs} runs on {scenarios} scenarios: the 95 % interval holds the truth in {held / repeats:.0%}")
+    return held / repeats
+
+
+def test_intervals_of_many_runs_hold_the_truth_nineteen_times_in_twenty_and_those_of_few_do_not():
+    assert coverage(30, 1) == pytest.approx(0.95, abs=0.03)
+    assert coverage(30, 5) == pytest.approx(0.95, abs=0.03)
+    assert coverage(3, 1) < coverage(5, 1) < 0.92
+
+
+def test_the_optimality_gap_is_the_mean_shortfall():
+    assert statistics.optimality_gap(np.array([0.5, 1.0, 3.0])) == pytest.approx(0.5 / 3)
+    assert statistics.optimality_gap(np.array([2.0, 4.0]), gamma=3) == 0.5
+
+
+SCORES = arrays(float, st.integers(1, 7), elements=st.integers(-3, 3).map(float))
+
+
+@given(SCORES, SCORES)
+def test_one_of_two_algorithms_is_better_and_units_do_not_matter(x, y):
+    chance = statistics.probability_of_improvement(x, y)
+    assert chance + statistics.probability_of_improvement(y, x) == pytest.approx(1)
+    assert statistics.probability_of_improvement(x, x) == 0.5
+    assert statistics.probability_of_improvement(5 * x + 2, 5 * y + 2) == chance
+    assert statistics.probability_of_improvement(x[::-1], np.roll(y, 1)) == pytest.approx(chance)
+    wins = stats.mannwhitneyu(x, y).statistic / (len(x) * len(y))
+    assert chance == pytest.approx(wins)
+
+
+def test_the_mean_over_scenarios_counts_each_alike_whatever_its_number_of_runs():
+    samples = [np.ones(1), np.zeros(9), np.zeros(2), np.ones(3)]  # better on the first, worse on the second
+    assert statistics.mean_improvement(samples) == 0.5
+
+
+def test_improvements_of_resamples_are_taken_one_by_one():
+    generator = np.random.default_rng(0)
+    samples = [generator.integers(0, 5, size=(6, n)) for n in (2, 3, 4, 5)]
+    each = [statistics.mean_improvement([sample[k] for sample in samples]) for k in range(6)]
+    assert np.allclose(statistics.mean_improvement(samples), each)
+
+
 def better(x, y, bound=25.0):
-    """Compare lists of (return, cost)."""
-    x, y = np.array(x, float), np.array(y, float)
-    return statistics.feasibility_first((x[:, 0], y[:, 0]), (x[:, 1], y[:, 1]), bound)
+    """Compare lists of (return, cost), feasibility first."""
+    both = np.array([*x, *y], float)
+    ranks = statistics.feasibility_first(both[:, 0], both[:, 1], both[:, 1] <= bound)
+    return statistics.probability_of_improvement(ranks[: len(x)], ranks[len(x) :])
 
 
 def test_a_feasible_run_beats_an_infeasible_one_whatever_the_return():
-    assert better([(-500, 25)], [(4000, 25.1)]) == 1
+    assert better([(-500, 25)], [(4000, 25.1)]) == 1  # at the bound is feasible
 
 
 def test_two_feasible_runs_compare_by_return_and_two_infeasible_ones_by_cost():
-    assert better([(2, 25)], [(1, 0)]) == 1  # at the bound is feasible
+    assert better([(2, 25)], [(1, 0)]) == 1
     assert better([(1, 30)], [(2, 40)]) == 1
 
 
-def test_probabilities_of_both_directions_add_up_to_one():
-    generator = np.random.default_rng(0)
-    x, y = (generator.integers(0, 50, size=(6, 2)) for _ in range(2))
-    assert better(x, y) + better(y, x) == 1
+def test_a_tie_is_decided_by_the_other_quantity_and_equal_runs_share_a_rank():
+    assert better([(2, 10)], [(2, 20)]) == 1
+    assert better([(2, 30)], [(1, 30)]) == 1
+    assert better([(2, 10)], [(2, 10)]) == better([(2, 30)], [(2, 30)]) == 0.5
+
+
+RUNS = st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 50)), min_size=1, max_size=6)
+
+
+@given(RUNS, RUNS)
+def test_probabilities_of_both_directions_add_up_to_one(x, y):
+    assert better(x, y) + better(y, x) == pytest.approx(1)
     assert better(x, x) == 0.5
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=12, unique=True), st.integers(1, 11))
+def test_among_feasible_runs_feasibility_first_is_the_plain_comparison_of_returns(returns, cut):
+    x, y = np.split(np.array(returns, float), [min(cut, len(returns) - 1)])
+    plain = statistics.probability_of_improvement(x, y)
+    assert better([(value, 25) for value in x], [(value, 3) for value in y]) == plain
+
+
+STEPS = np.arange(1, 101) * 1000
+
+
+def test_a_run_within_its_bound_throughout_keeps_it_from_its_first_episode():
+    assert statistics.lasting_feasibility(STEPS, np.full(100, -1.0)) == 1000
+    assert statistics.lasting_feasibility(STEPS, np.where(STEPS > 5000, -1.0, np.nan)) == 6000
+    assert statistics.lasting_feasibility(STEPS, np.zeros(100)) == 1000  # at the bound is within it
+
+
+def test_a_run_that_ends_above_its_bound_never_keeps_it():
+    assert statistics.lasting_feasibility(STEPS, np.full(100, 0.1)) == np.inf
+    assert statistics.lasting_feasibility(STEPS, np.where(STEPS > 90_000, 1.0, -1.0)) == np.inf
+
+
+def test_a_run_keeps_its_bound_from_where_the_mean_of_a_tenth_does():
+    # One above and one below cancel when half of the window of ten iterations is below.
+    assert statistics.lasting_feasibility(STEPS, np.where(STEPS <= 40_000, 1.0, -1.0)) == 45_000
+    assert statistics.lasting_feasibility(STEPS, np.where(STEPS <= 40_000, 9.0, -1.0)) == 49_000
+
+
+def test_single_iterations_above_the_bound_do_not_end_feasibility_but_a_relapse_does():
+    noisy = np.where(np.arange(100) % 10 == 5, 3.0, -1.0)
+    assert statistics.lasting_feasibility(STEPS[9:], noisy[9:]) == 10_000
+    relapse = np.where((STEPS > 50_000) & (STEPS <= 60_000), 5.0, -1.0)
+    assert 60_000 < statistics.lasting_feasibility(STEPS, relapse) <= 70_000
+
+
+def test_without_any_episode_feasibility_is_unknown():
+    assert np.isnan(statistics.lasting_feasibility(STEPS, np.full(100, np.nan)))
+
+
+VIOLATIONS = arrays(float, st.integers(1, 60), elements=st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.5, np.nan]))
+
+
+@given(VIOLATIONS, st.sampled_from([1, 7, 1600, 16000]))
+def test_feasibility_lasts_exactly_where_the_final_performance_is_feasible(violations, length):
+    steps = np.arange(1, len(violations) + 1) * length
+    since, final = (f(steps, violations) for f in (statistics.lasting_feasibility, statistics.final_performance))
+    assert np.isnan(since) == np.isnan(final)
+    assert np.isnan(final) or np.isfinite(since) == (final <= 0)
+    assert statistics.lasting_feasibility(steps, 8 * violations) == pytest.approx(since, nan_ok=True)

@@ -90,21 +90,36 @@ rule sensitivity_table:
 rule comparison:
     input:
         metrics=runs.main_runs(SUITE),
+        evaluations=runs.evaluations(SUITE),
         source=local(sources.analysis()),
     output:
         multiext("<results>/comparison", ".csv", ".tex", ".caption.txt"),
+        multiext("<results>/comparison_pairs", ".csv", ".tex", ".caption.txt"),
         multiext("<results>/comparison_profile", ".png", ".csv", ".caption.txt"),
+        multiext("<results>/comparison_seeds", ".png", ".csv", ".caption.txt"),
         markdown=report(
             "<results>/comparison.md",
             caption="../report/comparison.rst",
             category="Comparison",
             labels={"artefact": "comparison", "content": "all algorithms over all scenarios"},
         ),
-        svg=report(
+        pairs=report(
+            "<results>/comparison_pairs.md",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"artefact": "comparison", "content": "every pair of algorithms"},
+        ),
+        profile=report(
             "<results>/comparison_profile.svg",
             caption="../report/comparison.rst",
             category="Comparison",
             labels={"artefact": "comparison", "content": "performance profiles"},
+        ),
+        seeds=report(
+            "<results>/comparison_seeds.svg",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"artefact": "comparison", "content": "what fewer seeds would have said"},
         ),
     log:
         "<results>/logs/comparison.log",
@@ -115,8 +130,8 @@ rule comparison:
         base=subpath(output.markdown, strip_suffix=".md"),
         note=NOTE,
     shell:
-        "python -m analysis.comparison --metrics {input.metrics} --expected {params.expected} {params.note} "
-        "--output {params.base} 2> {log}"
+        "python -m analysis.comparison --metrics {input.metrics} --evaluations {input.evaluations} "
+        "--expected {params.expected} {params.note} --output {params.base} 2> {log}"
 
 
 rule verdict:

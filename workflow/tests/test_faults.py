@@ -242,7 +242,8 @@ def test_with_one_algorithm_broken_everything_else_is_drawn_and_every_caption_na
     for name, scenarios in missing.items():
         named = ", ".join(f"{scenario}/happo/default (seed0)" for scenario in scenarios)
         assert f" missing (failed or not run): {named}." in captions.pop(name)
-    assert set(captions) == {"figure6", "table1", "table2", "comparison_profile"}
+    parts = {f"comparison_{part}" for part in ("pairs", "profile", "seeds")}
+    assert set(captions) == {"figure6", "table1", "table2", *parts}
     assert all("none missing" in captions[name] for name in ("figure6", "table1", "table2"))
     with (results / "figures/figure2.csv").open() as file:
         assert {row["line"] for row in csv.DictReader(file)} == {"mafocops"}

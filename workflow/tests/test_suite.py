@@ -131,6 +131,14 @@ def test_a_variant_overrides_the_suite():
     assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == {"lam": "3"}
 
 
+def test_the_policies_of_the_main_runs_are_evaluated_but_not_those_of_foreign_algorithms():
+    foreign = {"algorithms": ["happo", "foo"], "extra_algorithms": {"foo": str(sources.ROOT / "Snakefile")}}
+    suite = load(merged(PAPER, foreign))
+    evaluated = [path.removesuffix("evaluation.csv") for path in runs.evaluations(suite)]
+    main = [path.removesuffix("metrics.csv") for path in runs.main_runs(suite)]
+    assert evaluated == [path for path in main if "/happo/" in path] and len(main) == 2 * len(evaluated)
+
+
 def test_changing_the_main_runs_changes_which_value_of_a_grid_they_are():
     suite = load(merged(PAPER, {"settings": {"mafocops": {"all": {"lam": 3}}}}))
     assert suite.variant("lam", 3, "ant_2x4") == "default"

@@ -159,7 +159,8 @@ def test_the_comparison_rests_on_the_main_runs_alone(project):
     assert set(project.calls()) == MAIN
     results = project.root / "results/tiny"
     assert all((results / f"comparison{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex", ".caption.txt"))
-    assert "2 runs, none missing" in (results / "comparison_profile.caption.txt").read_text()
+    for part in ("pairs", "profile", "seeds"):
+        assert "2 runs, none missing" in (results / f"comparison_{part}.caption.txt").read_text()
 
 
 def test_the_device_follows_the_resources(project):

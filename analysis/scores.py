@@ -1,0 +1,84 @@
+"""One row per run with its scores: what the comparison of all algorithms aggregates.
+
+Returns are divided by HAPPO's median final return on the scenario and costs by the bound, so that scenarios can be
+pooled. The divisor counts as known: intervals do not hold its own uncertainty.
+"""
+
+import numpy as np
+import pandas as pd
+
+from analysis import collect, statistics
+
+MODES = ("stochastic", "deterministic")  # of the final policy in an evaluation
+
+
+def _training(run: pd.DataFrame) -> dict[str, float]:
+    """Return what the iterations of one run say about its violations."""
+    steps, violations = run["step"].to_numpy(), run["violation"].to_numpy()
+    known = violations[np.isfinite(violations)]
+    return {
+        "final_violation": statistics.final_performance(steps, violations),
+        "training_violation": (known > 0).mean() if len(known) else np.nan,
+        "feasible_from": statistics.lasting_feasibility(steps, violations),
+    }
+
+
+def _final_policy(evaluated: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run with its share of violating episodes in each mode, e.g. `violation_stochastic`."""
+    above = evaluated.assign(above=evaluated["violation"] > 0)
+    shares = above.groupby([*collect.IDENTITY, "mode"])["above"].mean().unstack("mode")
+    return shares.reindex(columns=list(MODES)).add_prefix("violation_").reset_index()
+
+
+def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the scores of the default runs that are whole.
+
+    A violation is the episode cost minus the bound, of several costs the worst: positive means violated.
+
+    Args:
+        frame: rows of metrics files as from `collect.read`.
+        evaluated: rows of evaluation files as from `evaluation.read`; None: no policy was evaluated.
+
+    Returns:
+        columns of `collect.runs` and
+        `return`: final return / HAPPO's median; NaN where HAPPO did not run or has a median that is not positive.
+        `cost`: final cost / bound, which is D + 1 of the normalised violation D = (cost - bound) / bound.
+        `feasible`: 1 if the final violation is not positive, else 0.
+        `overshoot`: D+, the final violation / bound of a run that violates; NaN of one that does not.
+        `training_violation`: share of iterations above the bound.
+        `feasible_from`: environment steps to lasting feasibility, infinity if never.
+        `violation_stochastic`, `violation_deterministic`: share of evaluated episodes above the bound.
+        `rank`: rank within the scenario, feasibility first.
+    """
+    frame = frame[frame["variant"].eq("default")]
+    runs = collect.runs(frame)
+    runs = runs[runs["whole"]].reset_index(drop=True)
+    added = ["final_violation", "training_violation", "feasible_from"]
+    by_file = dict(list(frame.groupby("file")))
+    runs = runs.join(pd.DataFrame([_training(by_file[file]) for file in runs["file"]], columns=added))
+    medians = runs[runs["algorithm"].eq("happo")].groupby("scenario")["final_return"].median()
+    violation = runs["final_violation"]
+    runs = runs.assign(
+        **{"return": runs["final_return"] / runs["scenario"].map(medians.where(medians > 0))},
+        cost=runs["final_cost"] / runs["bound"],
+        feasible=violation.le(0).where(violation.notna()).astype(float),
+        overshoot=(violation / runs["bound"]).where(violation > 0),
+        rank=_ranks(runs),
+    )
+    if evaluated is None:
+        return runs.assign(**{f"violation_{mode}": np.nan for mode in MODES})
+    return runs.merge(_final_policy(evaluated), on=collect.IDENTITY, how="left")
+
+
+def _ranks(runs: pd.DataFrame) -> pd.Series:
+    """Return the rank of each run within its scenario, feasibility first; NaN of a run without any episode."""
+    ranks = pd.Series(np.nan, runs.index)
+    for _, part in runs.dropna(subset=["final_return", "final_violation"]).groupby("scenario"):
+        values = part["final_return"].to_numpy(), part["final_violation"].to_numpy()
+        ranks[part.index] = statistics.feasibility_first(*values, values[1] <= 0)
+    return ranks
+
+
+def strata(runs: pd.DataFrame, score: str) -> list[np.ndarray]:
+    """Return the known values of a score, one array per scenario in order of name."""
+    return [part[score].to_numpy() for _, part in runs.dropna(subset=score).groupby("scenario")]
