@@ -151,6 +151,14 @@ def test_the_order_of_files_changes_no_number(write, part):
     assert np.allclose(one, other, rtol=1e-12, equal_nan=True)
 
 
+def test_profiles_pool_the_runs_of_all_scenarios(write):
+    metrics = [write(seed=k, episode_cost=10.0) for k in range(3)]
+    metrics.append(write("halfcheetah_2x3", episode_cost=60.0))  # bounds 50 and 30
+    drawn = tidy(metrics, profiles)
+    levels = {level: part["threshold"].iloc[0] for level, part in drawn.groupby("share")}
+    assert set(levels) == {1, 0.25, 0} and levels[0.25] == pytest.approx(0.2, abs=0.01)
+
+
 def test_profiles_lie_within_their_bands(write):
     drawn = tidy(grid(write), profiles)
     assert set(drawn["line"]) == set(ALGORITHMS) and set(drawn["quantity"]) == {"return", "cost"}
