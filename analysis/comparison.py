@@ -81,7 +81,8 @@ def _caption(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
     evaluated = rows.loc[rows["quantity"].isin([f"violation_{mode}" for mode in scores.MODES]), "ours"].notna().any()
     sentences = [
         f"All scenarios ({runs['scenario'].nunique()}) and seeds together; in brackets 95 % bootstrap intervals, "
-        "stratified by scenario: one without width says that all seeds agree, not that the value is certain.",
+        "stratified by scenario: none if a scenario has a single run; one without width says that all seeds agree, "
+        "not that the value is certain.",
         "IQM: mean of the middle half of the runs; HAPPO: its median return on the scenario; optimality gap: mean "
         "shortfall below HAPPO, which has no bound to keep; D+: (cost - bound) / bound, mean over the runs that end "
         "above the bound; feasible from: median over the runs of the step from which the mean cost over a tenth of the "

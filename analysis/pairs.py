@@ -22,7 +22,7 @@ CAPTION = (
     "half; Y over X has the complement. Feasibility first: a feasible run beats an infeasible one, two feasible ones "
     "compare by return, two infeasible ones by cost. Differences: median of X - Y over runs with the same seed, which "
     "start from the same weights and initial states. 95 % bootstrap intervals, stratified by scenario, in brackets: "
-    "one without width says that all seeds agree, not that the value is certain."
+    "none if a scenario has a single run; one without width says that all seeds agree, not that the value is certain."
 )
 
 

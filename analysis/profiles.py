@@ -15,8 +15,8 @@ COLUMNS = ["line", "quantity", "threshold", "share", "low", "high"]
 POINTS = 201
 CAPTION = (
     "Performance profiles: share of all runs (scenarios and seeds together) above a threshold; bands: pointwise 95 % "
-    "bootstrap intervals, stratified by scenario. Of return, more to the right is better; of cost, less. "
-    "Dashed: safety bound."
+    "bootstrap intervals, stratified by scenario, if each has several runs. Return: further right is better; cost: "
+    "further left. Dashed: safety bound."
 )
 
 

@@ -39,10 +39,17 @@ def subsets(seeds: np.ndarray, size: int, generator: np.random.Generator) -> lis
     return [generator.choice(seeds, size, replace=False) for _ in range(SUBSETS)]
 
 
+def complete(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a part of the runs of those algorithms that have all their scenarios in it."""
+    here, there = (frame.groupby("algorithm")["scenario"].nunique() for frame in (part, runs))
+    return part[part["algorithm"].map(here) == part["algorithm"].map(there)]
+
+
 def means(runs: pd.DataFrame, quantity: str) -> pd.Series:
     """Return the interquartile mean of each algorithm."""
-    known = runs.dropna(subset=quantity).groupby("algorithm")[quantity]
-    return known.agg(lambda values: float(statistics.interquartile_mean(values.to_numpy())))
+    return runs.groupby("algorithm")[quantity].agg(
+        lambda values: float(statistics.interquartile_mean(values.to_numpy()))
+    )
 
 
 def conclusions(found: pd.Series, quantity: str) -> pd.Series:
@@ -72,18 +79,24 @@ def _subset(runs: pd.DataFrame, quantity: str, full: pd.Series, generator: np.ra
 
 
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean of the MEASURES over the subsets of each size, columns COLUMNS; empty with a single seed."""
-    generator, parts = np.random.default_rng(0), []
+    """Return the mean of the MEASURES over the subsets of each size, columns COLUMNS; empty with a single seed.
+
+    An algorithm enters with those subsets that leave it a run on each of its scenarios; `subsets` counts them.
+    """
+    generator, rows = np.random.default_rng(0), []
     seeds = np.sort(runs["seed"].unique())
     for size in [*(count for count in COUNTS if count < len(seeds)), len(seeds)]:
         chosen = subsets(seeds, size, generator) if size > 1 else []
         for quantity in SCORES:
-            full = means(runs, quantity)
-            each = [_subset(runs[runs["seed"].isin(subset)], quantity, full, generator) for subset in chosen]
-            if each:
-                part = pd.concat(each).groupby("line", as_index=False)[list(MEASURES)].mean()
-                parts.append(part.assign(quantity=quantity, seeds=size, subsets=len(chosen)))
-    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+            known = runs.dropna(subset=quantity)
+            full = means(known, quantity)
+            for subset in chosen:
+                part = complete(known[known["seed"].isin(subset)], known)
+                rows.append(_subset(part, quantity, full, generator).assign(quantity=quantity, seeds=size, subsets=1))
+    if not rows:
+        return pd.DataFrame(columns=COLUMNS)
+    how = dict.fromkeys(MEASURES, "mean") | {"subsets": "sum"}
+    return pd.concat(rows).groupby(["quantity", "seeds", "line"], as_index=False).agg(how)[COLUMNS]
 
 
 def draw(drawn: pd.DataFrame, caption: str) -> Figure:
@@ -99,7 +112,9 @@ def draw(drawn: pd.DataFrame, caption: str) -> Figure:
                 curve = panel[panel["line"] == line.key]
                 # Side by side, so that equal values do not hide each other.
                 x = [sizes.index(size) + DODGE * (index - (len(lines) - 1) / 2) for size in curve["seeds"]]
-                axis.plot(x, curve[measure], color=line.colour, linewidth=line.width, marker="o", markersize=4)
+                axis.plot(
+                    x, curve[measure], color=line.colour, linewidth=line.width, marker="o", markersize=4, clip_on=False
+                )
             axis.set_xticks(range(len(sizes)), sizes)
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             axis.set_ylim(0, None if measure == "width" else 1.06)

@@ -2,15 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import collect, comparison, pairs, scores, seeds
+from analysis import collect, comparison, pairs, profiles, scores, seeds
 from analysis.tests.conftest import ALGORITHMS
 
 PARTS = ("", "_pairs", "_profile", "_seeds")
 
 
+def tidy(metrics, part=comparison):
+    """Return what one part of the comparison makes of runs, without drawing it."""
+    return part.tidy(scores.of_runs(collect.read(metrics)))
+
+
 @pytest.fixture
 def compare(command, tmp_path):
-    """Return a function that compares runs and returns a reader of its artefacts by part."""
+    """Return a function that runs the whole comparison and returns a reader of its artefacts by part."""
 
     def run(metrics, *options):
         command(comparison, "--metrics", *metrics, *options, "--output", tmp_path / "c")
@@ -61,12 +66,11 @@ def grid(write, seeds=3, scenarios=("ant_2x4", "halfcheetah_2x3"), algorithms=AL
     ]
 
 
-def test_feasible_runs_are_counted_and_feasibility_comes_first(write, compare):
+def test_feasible_runs_are_counted_and_feasibility_comes_first(write):
     metrics = [write(seed=k, episode_return=90.0, episode_cost=40.0) for k in range(4)]
     metrics += [write(algorithm="happo", seed=k, episode_return=100.0, episode_cost=100.0) for k in range(4)]
     metrics.append(write(algorithm="macpo", episode_return=100.0, episode_cost=50.0))  # at the bound is within it
-    found = compare(metrics)
-    table, both = cells(found())["ours"], cells(found("_pairs"))["ours"]
+    table, both = cells(tidy(metrics))["ours"], cells(tidy(metrics, pairs))["ours"]
     assert table["mafocops", "return"] == 0.9 and table["mafocops", "cost"] == 0.8
     assert table["mafocops", "optimality_gap"] == pytest.approx(0.1) and table["happo", "optimality_gap"] == 0
     assert table["mafocops", "feasible"] == 1 and table["happo", "feasible"] == 0
@@ -82,22 +86,22 @@ def test_feasible_runs_are_counted_and_feasibility_comes_first(write, compare):
 def test_the_median_run_decides_from_when_an_algorithm_is_feasible(write, compare, tmp_path):
     late = np.where(np.arange(20) < 10, 60.0, 10.0)
     costs = [10.0, late, 60.0]
-    compare([write(seed=k, episode_cost=cost) for k, cost in enumerate(costs)])
-    table = cells(pd.read_csv(tmp_path / "c.csv"))["ours"]
+    table = cells(tidy([write(seed=k, episode_cost=cost) for k, cost in enumerate(costs)]))["ours"]
     assert 5_000_000 < table["mafocops", "feasible_from"] <= 6_000_000
     compare([write(seed=k + 5, episode_cost=cost) for k, cost in enumerate([10.0, 60.0, 60.0])])
     assert "| never |" in (tmp_path / "c.md").read_text()
+    assert "Final policy" not in (tmp_path / "c.md").read_text()  # nothing was evaluated
 
 
-def test_overshoot_is_that_of_the_violators_alone(write, compare):
+def test_overshoot_is_that_of_the_violators_alone(write):
     costs = (10.0, 75.0, 100.0)  # the bound is 50
-    found = compare([write(seed=k, episode_cost=cost) for k, cost in enumerate(costs)])
-    assert cells(found())["ours"]["mafocops", "overshoot"] == 0.75
+    table = cells(tidy([write(seed=k, episode_cost=cost) for k, cost in enumerate(costs)]))["ours"]
+    assert table["mafocops", "overshoot"] == 0.75
 
 
-def test_of_several_costs_the_worst_decides(write, compare):
+def test_of_several_costs_the_worst_decides(write):
     metrics = [write(seed=k, episode_cost=40.0, bound=60.0, violation=6.0) for k in range(2)]
-    table = cells(compare(metrics)())["ours"]
+    table = cells(tidy(metrics))["ours"]
     assert table["mafocops", "feasible"] == 0 and table["mafocops", "training_violation"] == 1
     assert table["mafocops", "overshoot"] == pytest.approx(0.1)
 
@@ -118,12 +122,7 @@ def test_final_policies_are_held_to_the_bound_in_both_modes(write, compare, eval
     assert "Final policy" in (tmp_path / "c.md").read_text()
 
 
-def test_without_evaluations_the_table_has_no_column_for_them(write, compare, tmp_path):
-    compare(grid(write))
-    assert "Final policy" not in (tmp_path / "c.md").read_text()
-
-
-def test_differences_are_taken_between_runs_of_the_same_seed(write, compare):
+def test_differences_are_taken_between_runs_of_the_same_seed(write):
     levels = np.arange(5) * 10.0  # what a seed does to both
     metrics = [write(seed=k, episode_return=100 + level, episode_cost=20.0) for k, level in enumerate(levels)]
     metrics += [
@@ -131,36 +130,44 @@ def test_differences_are_taken_between_runs_of_the_same_seed(write, compare):
         for k, level in enumerate(levels)
     ]
     metrics.append(write(algorithm="happo", seed=9, episode_return=140.0, episode_cost=45.0))  # without a partner
-    pair = cells(compare(metrics)("_pairs")).loc["mafocops over happo"]
+    pair = cells(tidy(metrics, pairs)).loc["mafocops over happo"]
     assert pair.loc["difference_return", "ours"] == pytest.approx(-20 / 140, abs=1e-5)
     assert pair.loc["difference_cost", "ours"] == pytest.approx(-0.5)
     assert (pair.loc[["difference_return", "difference_cost"], "runs"] == 5).all()
     assert pair.loc["difference_return", "high"] == pytest.approx(pair.loc["difference_return", "low"])
 
 
-def test_pairs_are_compared_on_the_scenarios_they_share_and_on_each(write, compare):
+def test_pairs_are_compared_on_the_scenarios_they_share_and_on_each(write):
     metrics = [write(scenario, seed=k) for scenario in ("ant_2x4", "halfcheetah_2x3") for k in range(2)]
     metrics += [write("ant_2x4", "macpo", seed=k, episode_return=50.0) for k in range(2)]
-    table = compare(metrics)("_pairs").query("quantity == 'better_final_return'").set_index("scenario")["ours"]
+    table = tidy(metrics, pairs).query("quantity == 'better_final_return'").set_index("scenario")["ours"]
     assert table["all"] == table["ant_2x4"] == 1 and np.isnan(table["halfcheetah_2x3"])
 
 
 @pytest.mark.parametrize("part", [comparison, pairs])
 def test_the_order_of_files_changes_no_number(write, part):
-    metrics = grid(write)
-    one, other = (part.tidy(scores.of_runs(collect.read(paths)))["ours"] for paths in (metrics, metrics[::-1]))
+    metrics = grid(write, algorithms=ALGORITHMS[:3])
+    one, other = (tidy(paths, part)["ours"] for paths in (metrics, metrics[::-1]))
     assert np.allclose(one, other, rtol=1e-12, equal_nan=True)
 
 
-def test_profiles_lie_within_their_bands(write, compare):
-    drawn = compare(grid(write))("_profile")
+def test_profiles_pool_the_runs_of_all_scenarios(write):
+    metrics = [write(seed=k, episode_cost=10.0) for k in range(3)]
+    metrics.append(write("halfcheetah_2x3", episode_cost=60.0))  # bounds 50 and 30
+    drawn = tidy(metrics, profiles)
+    levels = {level: part["threshold"].iloc[0] for level, part in drawn.groupby("share")}
+    assert set(levels) == {1, 0.25, 0} and levels[0.25] == pytest.approx(0.2, abs=0.01)
+
+
+def test_profiles_lie_within_their_bands(write):
+    drawn = tidy(grid(write), profiles)
     assert set(drawn["line"]) == set(ALGORITHMS) and set(drawn["quantity"]) == {"return", "cost"}
     assert ((drawn["low"] <= drawn["share"]) & (drawn["share"] <= drawn["high"])).all()
     assert (drawn.groupby(["line", "quantity"])["share"].diff().dropna() <= 0).all()
 
 
-def test_all_seeds_agree_with_themselves_and_fewer_seeds_only_partly(write, compare):
-    drawn = compare(grid(write, seeds=6))("_seeds")
+def test_all_seeds_agree_with_themselves_and_fewer_seeds_only_partly(write):
+    drawn = tidy(grid(write, seeds=6), seeds)
     assert drawn.groupby("seeds")["subsets"].first().to_dict() == {2: 15, 3: 20, 4: 15, 5: 6, 6: 1}
     most = drawn[drawn["seeds"] == 6]
     assert (most["agreement"] == 1).all() and (most["coverage"] == 1).all()
@@ -169,12 +176,18 @@ def test_all_seeds_agree_with_themselves_and_fewer_seeds_only_partly(write, comp
     assert width[6] < width[3]
 
 
-def test_an_algorithm_with_a_single_seed_moves_no_other(write, compare):
+def test_an_algorithm_with_a_single_seed_moves_no_other(write):
     levels = {"macpo": 100.0, "mafocops": 50.0}
     metrics = [write(algorithm=name, seed=k, episode_return=v) for name, v in levels.items() for k in range(4)]
-    drawn = compare([*metrics, write(algorithm="happo", episode_return=75.0)])("_seeds")
+    drawn = tidy([*metrics, write(algorithm="happo", episode_return=75.0)], seeds)
     assert (drawn["agreement"] == 1).all()
     assert drawn.loc[drawn["line"] == "happo", ["width", "coverage"]].isna().all(axis=None)
+
+
+def test_subsets_without_one_of_its_scenarios_say_nothing_on_an_algorithm(write):
+    metrics = [write("halfcheetah_2x3", seed=k) for k in range(3)] + [write(seed=0, episode_cost=90.0)]
+    drawn = tidy(metrics, seeds).query("quantity == 'cost'").set_index("seeds")
+    assert drawn["subsets"].to_dict() == {2: 2, 3: 1}  # those with seed 0
 
 
 def test_subsets_of_many_seeds_are_drawn_without_repetition():
