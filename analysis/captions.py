@@ -26,7 +26,9 @@ def steps(number: int) -> str:
     return f"{number / 1e3:.4g} thousand steps" if number >= 1000 else count(number, "step")
 
 
-def _span(low: int, high: int) -> str:
+def span(numbers: pd.Series) -> str:
+    """Return the range of numbers: "5", "3 to 5"."""
+    low, high = numbers.min(), numbers.max()
     return str(low) if low == high else f"{low} to {high}"
 
 
@@ -67,7 +69,7 @@ def coverage(
     longest = int(runs["steps"].max())
     seeds = runs.groupby(["scenario", "algorithm", "variant"]).size()
     noun = noun if seeds.max() == 1 else f"{noun}s"
-    sentences = [f"{steps(longest).capitalize()}, {_span(seeds.min(), seeds.max())} {noun}."]
+    sentences = [f"{steps(longest).capitalize()}, {span(seeds)} {noun}."]
     if longest < WHOLE * published:
         sentences.append(f"Shortened runs: not comparable with the {steps(published)} of the paper.")
     sentences.append(absent or f"{count(len(runs), 'run')}, none missing.")

@@ -29,12 +29,14 @@ def _read_one(path: str | Path) -> pd.DataFrame:
     for column in REQUIRED[len(TEXT) :] + OPTIONAL:
         frame[column] = files.numbers(path, frame[column], whole=column in COUNTS)
     if not frame.empty:
-        _check_identity(path, frame)
+        check_identity(path, frame)
+        if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
+            raise ValueError(f"{path} must have growing values in column 'step'")
     return frame
 
 
-def _check_identity(path: str | Path, frame: pd.DataFrame) -> None:
-    """Raise ValueError unless the file describes one run of a known scenario with growing steps."""
+def check_identity(path: str | Path, frame: pd.DataFrame) -> None:
+    """Raise ValueError unless the rows of a file describe one run of a known scenario."""
     for column in IDENTITY:
         values = frame[column].unique()
         if len(values) != 1 or pd.isna(values[0]):
@@ -43,8 +45,6 @@ def _check_identity(path: str | Path, frame: pd.DataFrame) -> None:
         scenarios.get(frame["scenario"].iloc[0])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
-        raise ValueError(f"{path} must have growing values in column 'step'")
 
 
 def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:

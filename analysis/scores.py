@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import collect, statistics
-
-MODES = ("stochastic", "deterministic")  # of the final policy in an evaluation
+from analysis.evaluation import MODES
 
 
 def _training(run: pd.DataFrame) -> dict[str, float]:
