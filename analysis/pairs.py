@@ -24,8 +24,9 @@ CAPTION = (
     "X over Y: probability that a run of X is better than one of Y on the same scenario, mean over scenarios, ties one "
     "half; Y over X has the complement. Feasibility first: a feasible run beats an infeasible one, two feasible ones "
     "compare by return, two infeasible ones by cost. Differences: median of X - Y over runs with the same seed: our "
-    "algorithms start there from the same weights and states. In brackets 95 % bootstrap intervals, stratified by scenario: "
-    "none if a scenario has a single run; one without width says that all seeds agree, not that the value is certain."
+    "algorithms start there from the same weights and states. In brackets 95 % bootstrap intervals, stratified by "
+    "scenario: none if a scenario has a single run; one without width says that all seeds agree, not that the value is "
+    "certain."
 )
 
 
