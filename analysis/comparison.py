@@ -21,9 +21,9 @@ QUANTITIES = {
     "feasible": ("Feasible (share of runs)", 2),
     "overshoot": ("Overshoot D+ of violators", 2),
     "feasible_from": ("Feasible from (million steps)", 2),
-    "training_violation": ("Violation in training (share of iterations)", 2),
-    "violation_stochastic": ("Final policy, sampled (share of episodes)", 2),
-    "violation_deterministic": ("Final policy, greedy (share of episodes)", 2),
+    "training_violation": ("Violation in training (iterations)", 2),
+    "violation_stochastic": ("Violation of final policy, stochastic (episodes)", 2),
+    "violation_deterministic": ("Violation of final policy, deterministic (episodes)", 2),
 }
 # The score a quantity rests on, where the names differ, and how it is reduced, where that is not a mean.
 SCORES = {"optimality_gap": "return"}
@@ -87,7 +87,8 @@ def _caption(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
         "shortfall below HAPPO, which has no bound to keep; D+: (cost - bound) / bound, mean over the runs that end "
         "above the bound; feasible from: median over the runs of the step from which the mean cost over a tenth of the "
         "run stays within the bound.",
-        "Final policy: episodes above its bound after training." if evaluated else "",
+        "Violation: share of iterations above the bound"
+        + (", and of episodes of the final policy." if evaluated else "."),
     ]
     return " ".join(filter(None, sentences))
 

@@ -10,19 +10,23 @@ from analysis import scores, statistics, style, tables
 from analysis.tables import ALL, Printed
 
 OVER = " over "  # joins the two algorithms of a setting
-# Score of the runs and column title: the probability that X's score is higher, and the difference on the same seed.
+# Score of the runs and column title of each quantity: the probability that X's score is higher, and by how much it is.
 PROBABILITIES = {
-    "rank": "Better run, feasibility first (probability)",
-    "final_return": "Higher return (probability)",
-    "safety": "Lower cost (probability)",
+    "improvement_feasibility_first": ("rank", "Better run, feasibility first (probability)"),
+    "improvement_return": ("final_return", "Higher return (probability)"),
+    "improvement_cost": ("negative_cost", "Lower cost (probability)"),
 }
-DIFFERENCES = {"return": "Return / HAPPO, same seed (difference)", "cost": "Cost / bound, same seed (difference)"}
+DIFFERENCES = {
+    "difference_return": ("return", "Return / HAPPO, same seed (difference)"),
+    "difference_cost": ("cost", "Cost / bound, same seed (difference)"),
+}
 CAPTION = (
     "X over Y: probability that a run of X is better than one of Y on the same scenario, mean over scenarios, ties one "
     "half; Y over X has the complement. Feasibility first: a feasible run beats an infeasible one, two feasible ones "
-    "compare by return, two infeasible ones by cost. Differences: median of X - Y over runs with the same seed, which "
-    "start from the same weights and initial states. 95 % bootstrap intervals, stratified by scenario, in brackets: "
-    "none if a scenario has a single run; one without width says that all seeds agree, not that the value is certain."
+    "compare by return, two infeasible ones by cost. Differences: median of X - Y over runs with the same seed: our "
+    "algorithms start there from the same weights and states. In brackets 95 % bootstrap intervals, stratified by "
+    "scenario: none if a scenario has a single run; one without width says that all seeds agree, not that the value is "
+    "certain."
 )
 
 
@@ -61,14 +65,14 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
 
     `runs` counts the runs of both algorithms for a probability, and pairs of runs for a difference.
     """
-    runs = runs.assign(safety=-runs["cost"])
+    runs = runs.assign(negative_cost=-runs["cost"])
     places = {ALL: runs} | dict(list(runs.groupby("scenario")))
     rows = []
     for first, second in combinations(style.order(runs["algorithm"]), 2):
         for scenario, here in places.items():
             x, y = (here[here["algorithm"] == name] for name in (first, second))
-            found = {f"better_{score}": improvement(x, y, score) for score in PROBABILITIES}
-            found |= {f"difference_{score}": paired(x, y, score) for score in DIFFERENCES}
+            found = {quantity: improvement(x, y, score) for quantity, (score, _) in PROBABILITIES.items()}
+            found |= {quantity: paired(x, y, score) for quantity, (score, _) in DIFFERENCES.items()}
             common = {"scenario": scenario, "setting": f"{first}{OVER}{second}", "steps": here["steps"].min()}
             rows += [{"quantity": quantity, **values, **common} for quantity, values in found.items()]
     return pd.DataFrame(rows).reindex(columns=tables.TIDY).assign(table="comparison_pairs", note="")
@@ -76,8 +80,7 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
 
 def printed(rows: pd.DataFrame) -> Printed:
     """Return one line per pair, over all scenarios."""
-    titles = {f"better_{score}": title for score, title in PROBABILITIES.items()}
-    titles |= {f"difference_{score}": title for score, title in DIFFERENCES.items()}
+    titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}
     lines = []
     for setting, own in rows[rows["scenario"] == ALL].groupby("setting", sort=False):
         cells = own.set_index("quantity")[["ours", "low", "high"]]

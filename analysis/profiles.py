@@ -13,10 +13,11 @@ NAME = "profile"
 SCORES = {"return": "Return / HAPPO's median, threshold", "cost": "Cost / bound, threshold"}
 COLUMNS = ["line", "quantity", "threshold", "share", "low", "high"]
 POINTS = 201
+LAST = 3.0  # threshold; who keeps no bound may cost many times it, and a scale up to there would hide the others
 CAPTION = (
     "Performance profiles: share of all runs (scenarios and seeds together) above a threshold; bands: pointwise 95 % "
     "bootstrap intervals, stratified by scenario, if each has several runs. Return: further right is better; cost: "
-    "further left. Dashed: safety bound."
+    "further left. Thresholds end at 3. Dashed: safety bound."
 )
 
 
@@ -24,7 +25,8 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the profiles and their bands, columns COLUMNS; without a second seed there are no bands."""
     parts = []
     for quantity in SCORES:
-        thresholds = np.linspace(min(0, runs[quantity].min()), max(1.5, runs[quantity].max()), POINTS)
+        last = min(max(1.5, runs[quantity].max()), LAST)
+        thresholds = np.linspace(min(0, runs[quantity].min()), last, POINTS)
         for algorithm in style.order(runs.dropna(subset=quantity)["algorithm"]):
             strata = scores.strata(runs[runs["algorithm"] == algorithm], quantity)
             profile = statistics.pooled(lambda values, at=thresholds: statistics.performance_profile(values, at))

@@ -80,7 +80,7 @@ def test_feasible_runs_are_counted_and_feasibility_comes_first(write):
     assert table["happo", "overshoot"] == 1
     assert table["mafocops", "training_violation"] == 0 and table["happo", "training_violation"] == 1
     pair = both["mafocops over happo"]
-    assert pair["better_rank"] == 1 and pair["better_final_return"] == 0 and pair["better_safety"] == 1
+    assert pair["improvement_feasibility_first"] == pair["improvement_cost"] == 1 and pair["improvement_return"] == 0
 
 
 def test_the_median_run_decides_from_when_an_algorithm_is_feasible(write, compare, tmp_path):
@@ -90,7 +90,7 @@ def test_the_median_run_decides_from_when_an_algorithm_is_feasible(write, compar
     assert 5_000_000 < table["mafocops", "feasible_from"] <= 6_000_000
     compare([write(seed=k + 5, episode_cost=cost) for k, cost in enumerate([10.0, 60.0, 60.0])])
     assert "| never |" in (tmp_path / "c.md").read_text()
-    assert "Final policy" not in (tmp_path / "c.md").read_text()  # nothing was evaluated
+    assert "final policy" not in (tmp_path / "c.md").read_text()  # nothing was evaluated
 
 
 def test_overshoot_is_that_of_the_violators_alone(write):
@@ -119,7 +119,7 @@ def test_final_policies_are_held_to_the_bound_in_both_modes(write, compare, eval
     assert table["mafocops", "violation_stochastic"] == 0.5 and table["mafocops", "violation_deterministic"] == 0.25
     assert table["happo", "violation_stochastic"] == table["happo", "violation_deterministic"] == 1
     assert np.isnan(table["foreign", "violation_stochastic"])
-    assert "Final policy" in (tmp_path / "c.md").read_text()
+    assert "Violation of final policy, deterministic" in (tmp_path / "c.md").read_text()
 
 
 def test_differences_are_taken_between_runs_of_the_same_seed(write):
@@ -140,7 +140,7 @@ def test_differences_are_taken_between_runs_of_the_same_seed(write):
 def test_pairs_are_compared_on_the_scenarios_they_share_and_on_each(write):
     metrics = [write(scenario, seed=k) for scenario in ("ant_2x4", "halfcheetah_2x3") for k in range(2)]
     metrics += [write("ant_2x4", "macpo", seed=k, episode_return=50.0) for k in range(2)]
-    table = tidy(metrics, pairs).query("quantity == 'better_final_return'").set_index("scenario")["ours"]
+    table = tidy(metrics, pairs).query("quantity == 'improvement_return'").set_index("scenario")["ours"]
     assert table["all"] == table["ant_2x4"] == 1 and np.isnan(table["halfcheetah_2x3"])
 
 
