@@ -6,17 +6,12 @@ environment step, which add up: physics, the rest of the collection (observation
     python -m analysis.benchmark --measurements FILE ... --output BASE
 """
 
-import textwrap
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from analysis import captions, files, output, style, tables
+from analysis import bars, captions, files, output, style, tables
 from analysis.tables import Printed
 from envs import scenarios
 from envs.scenarios import SCENARIOS
@@ -26,11 +21,6 @@ NUMBERS = ["threads", *SPEEDS, "ratio", "peak_rss_mib"]
 COLUMNS = ["scenario", "algorithm", *NUMBERS]
 # Parts of an iteration in the order of the bars: column and legend.
 PARTS = {"physics_us": "physics", "rest_us": "rest of the collection", "update_us": "update"}
-FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAgent Ant"}
-
-BAR, TITLE_ROWS = 0.165, 1.4  # inches from one bar to the next; room above a scenario's bars for its name, in bars
-LABELS, PANEL, GAP, HEAD, AXIS = 0.85, 2.35, 0.2, 0.62, 0.45  # inches
-NARROWEST = 4.8  # inches that the legend takes
 
 
 def _read_one(path: str) -> pd.DataFrame:
@@ -107,58 +97,14 @@ def markdown(frame: pd.DataFrame, caption: str) -> str:
     return f"{tables.markdown(_speeds(frame), caption)}\n{tables.markdown(second, what)}"
 
 
-def _positions(panel: pd.DataFrame) -> np.ndarray:
-    """Return the vertical position of each bar, in bars from the top: a gap for a name above each scenario."""
-    group = panel["scenario"].ne(panel["scenario"].shift()).cumsum()
-    return np.arange(len(panel)) + TITLE_ROWS * group.to_numpy()
-
-
-def _draw_family(axis: Axes, panel: pd.DataFrame, colours: Sequence[str]) -> None:
-    """Draw the stacked bars of one family, scenario by scenario."""
-    y, left = _positions(panel), np.zeros(len(panel))
-    for part, colour in zip(PARTS, colours, strict=True):
-        axis.barh(y, panel[part], left=left, height=0.78, color=colour, linewidth=0)
-        left += panel[part].to_numpy()
-    axis.set_yticks(y, [style.label(name) for name in panel["algorithm"]], fontsize=7.5)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(visible=False, axis="y")
-    for scenario, first in panel.assign(y=y).groupby("scenario", sort=False)["y"].first().items():
-        look = {"transform": axis.get_yaxis_transform(), "va": "bottom", "fontsize": 8, "color": style.INK}
-        axis.text(0, first - 0.55, SCENARIOS[scenario].title, fontweight="bold", **look)
-    axis.set_ylim(y[-1] + 0.7, 0)  # from the top down
-    axis.set_title(FAMILIES[SCENARIOS[panel["scenario"].iloc[0]].family])
-
-
-def draw(frame: pd.DataFrame, caption: str) -> Figure:
-    """Draw one column of stacked bars per family, on a common axis of microseconds per environment step."""
-    style.use()
-    family = frame["scenario"].map(lambda name: SCENARIOS[name].family)
-    columns = [frame[family == name] for name in FAMILIES if (family == name).any()]
-    heights = [BAR * (_positions(panel)[-1] + 0.7) for panel in columns]
-    width = max(len(columns) * (LABELS + PANEL + GAP), NARROWEST)
-    pitch = width / len(columns)
-    text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
-    height = HEAD + max(heights) + AXIS + 0.12 + style.CAPTION_LINE * len(text)
-    figure, colours = plt.figure(figsize=(width, height)), style.graded(len(PARTS))
-    longest = frame[list(PARTS)].sum(axis=1).max()
-    for i, (panel, tall) in enumerate(zip(columns, heights, strict=True)):
-        place = (i * pitch + LABELS, height - HEAD - tall, pitch - LABELS - GAP, tall)
-        axis = figure.add_axes(np.divide(place, (width, height, width, height)))
-        _draw_family(axis, panel, colours)
-        axis.set(xlim=(0, 1.03 * longest), xlabel="Microseconds per environment step")
-    handles = [Patch(color=colour, label=label) for colour, label in zip(colours, PARTS.values(), strict=True)]
-    figure.legend(handles=handles, loc="upper center", ncols=len(PARTS), frameon=False, handlelength=1.2)
-    figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
-    return figure
-
-
 def _caption(frame: pd.DataFrame, note: str) -> str:
     """Return what was measured and how."""
     threads = " or ".join(map(str, sorted(frame["threads"].unique())))
     sentences = [
         "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, medians "
         "over rounds of one iteration after a warm-up; ratio: end to end / physics.",
-        "Bars: the same numbers as time per environment step, summed over all worlds and agents.",
+        "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps per "
+        "second end to end.",
         f"{captions.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
         note,
     ]
@@ -176,7 +122,8 @@ def main() -> None:
     options = parser.parse_args()
     frame = read(options.measurements)
     caption = _caption(frame, options.note)
-    style.save(draw(frame, caption), frame, caption, options.output)
+    figure = bars.draw(frame.assign(speed=frame["end_to_end"]), PARTS, caption)
+    style.save(figure, frame, caption, options.output)
     output.write(options.output, {".md": markdown(frame, caption)})
 
 

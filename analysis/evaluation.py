@@ -116,7 +116,9 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: pd.Series, decimals: int) -> str:
-    """Return a median as text, its percentiles in brackets."""
+    """Return a median as text; percentiles of return and cost in brackets, those of the rest stay in the CSV."""
+    if row["column"] not in ("episode_return", "episode_cost"):
+        return tables.number(row["ours"], decimals)
     return tables.interval(row["ours"], row["low"], row["high"], decimals)
 
 
@@ -128,7 +130,7 @@ def _printed(rows: pd.DataFrame) -> Printed:
     shown = QUANTITIES | {name: (title.replace("_", " "), decimals) for name, (title, decimals) in costs.items()}
     lines = []
     for (scenario, algorithm, mode), own in rows.groupby(["scenario", "setting", "mode"], sort=False):
-        cells = own.set_index("column")
+        cells = own.set_index("column", drop=False)
         values = [_cell(cells.loc[name], decimals) for name, (_, decimals) in shown.items()]
         lines.append([f"{scenarios.get(scenario).title}: {style.label(algorithm)}", mode, *values])
     titles = ["Final policy of", "acting", *(title for title, _ in shown.values())]

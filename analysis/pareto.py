@@ -1,0 +1,116 @@
+"""Return against cost, one panel per scenario: which algorithm is best among those that keep the bound.
+
+Points are final performance (mean over the last tenth of the steps): one small point per seed, one large one at the
+medians of each algorithm. To the right of the dashed bound no return makes up for the cost.
+
+    python -m analysis.pareto --metrics FILE ... --output results/paper/figures/pareto
+"""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+
+from analysis import captions, collect, labels, output, style
+from envs.scenarios import SCENARIOS
+
+COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost"]
+PER_ROW = 4
+WIDTH, HEIGHT, GAP_X, GAP_Y = 2.75, 2.2, 0.55, 0.75  # inches of panels and between them
+LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.25, 0.4, 0.5
+ROOM = 1.6  # factor in cost left free beside the bound and the last point, for names
+LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
+CAPTION = (
+    "Pareto view. Final return against final cost (mean over the last tenth of the steps, logarithmic): small points "
+    "are seeds, large ones medians over seeds of either; dashed: safety bound, shaded: above it."
+)
+
+
+def tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the whole default runs that finished an episode, columns COLUMNS, in the usual order."""
+    runs = collect.runs(frame[frame["variant"].eq("default")])
+    runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
+    ranks = {"scenario": list(SCENARIOS), "algorithm": style.order(runs["algorithm"])}
+    order = [*ranks, "seed"]
+    runs = runs.sort_values(
+        order, key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
+    )
+    return runs[COLUMNS].reset_index(drop=True)
+
+
+def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
+    """Draw one scenario: seeds, medians with their names, the bound and what lies above it."""
+    bound = panel["bound"].iloc[0]
+    for algorithm, colour in reversed(style.colours(panel["algorithm"]).items()):
+        own = panel[panel["algorithm"] == algorithm]
+        cost = own["final_cost"].clip(lower=LEAST_COST)
+        if len(own) > 1:
+            axis.scatter(cost, own["final_return"], s=10, color=colour, alpha=0.45, linewidth=0)
+        axis.scatter(
+            cost.median(), own["final_return"].median(), s=46, color=colour, edgecolor="white", linewidth=0.8, zorder=3
+        )
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    low, high = min(low, bound / ROOM), max(high, bound) * ROOM
+    axis.axvspan(bound, high, color=style.INK, alpha=0.06, linewidth=0)
+    axis.axvline(bound, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1)
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.margins(y=0.12)
+    axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
+
+
+def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
+    """Write the algorithms' names beside their medians."""
+    points = []
+    for algorithm, colour in style.colours(panel["algorithm"]).items():
+        own = panel[panel["algorithm"] == algorithm]
+        cost = own["final_cost"].clip(lower=LEAST_COST).median()
+        points.append((cost, own["final_return"].median(), style.label(algorithm), colour))
+    bound = np.linspace(*axis.get_ylim(), 50)
+    others = [panel[["final_cost", "final_return"]], np.column_stack([np.full(50, panel["bound"].iloc[0]), bound])]
+    labels.at_points(axis, points, np.concatenate(others))
+
+
+def draw(drawn: pd.DataFrame, caption: str) -> Figure:
+    """Draw one panel per scenario of a frame from `tidy`."""
+    style.use()
+    names = list(dict.fromkeys(drawn["scenario"]))
+    columns, rows = min(len(names), PER_ROW) or 1, max(1, -(-len(names) // PER_ROW))
+    width = max(LEFT + columns * WIDTH + (columns - 1) * GAP_X + RIGHT, 4.8)
+    text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
+    foot = BOTTOM + 0.12 + style.CAPTION_LINE * len(text)
+    height = TOP + rows * HEIGHT + (rows - 1) * GAP_Y + foot
+    figure = plt.figure(figsize=(width, height))
+    for i, scenario in enumerate(names):
+        row, column = divmod(i, PER_ROW)
+        left, bottom = LEFT + column * (WIDTH + GAP_X), height - TOP - (row + 1) * HEIGHT - row * GAP_Y
+        axis = figure.add_axes(np.divide((left, bottom, WIDTH, HEIGHT), (width, height, width, height)))
+        panel = drawn[drawn["scenario"] == scenario]
+        _draw_panel(axis, panel)
+        _name_medians(axis, panel)
+        axis.set(xlabel="Final cost", ylabel="Final return" if column == 0 else "")
+    figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
+    return figure
+
+
+def main() -> None:
+    """Command line."""
+    options = output.parser("Draw return against cost of every scenario.").parse_args()
+    frame = collect.read(options.metrics)
+    drawn = tidy(frame)
+    runs = collect.runs(frame[frame["variant"].eq("default")])
+    missing = collect.missing(options.metrics, frame)
+    caption = f"{CAPTION} {captions.coverage(runs, options.expected, missing)} {options.note}".strip()
+    style.save(draw(drawn, caption), drawn, caption, options.output)
+
+
+if __name__ == "__main__":
+    output.command(main)
