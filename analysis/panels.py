@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis import statistics, style
+from analysis import labels, statistics, style
 from envs import scenarios
 
 POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations
@@ -23,6 +23,7 @@ QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_
 SHORT = 1_000_000  # below this many steps the axis counts thousands
 
 LEFT, RIGHT, TOP, BOTTOM, GAP_X, GAP_Y = 0.72, 0.18, 0.42, 0.5, 0.55, 0.22  # inches around and between panels
+NARROWEST = 3.6  # inches that a caption takes
 ENTRY_WIDTH, ENTRY_HEIGHT = 1.3, 0.2  # inches an entry of the legend takes
 
 
@@ -87,29 +88,37 @@ def draw_bounds(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line], shared: 
 
 
 def frame_axes(
-    rows: int, columns: int, lines: Sequence[Line], caption: str, bound: bool = True
+    rows: int, columns: int, lines: Sequence[Line], caption: str, bound: bool = True, margin: float = RIGHT
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure of fixed panel size, legend above and caption below, and its (rows, columns) axes.
 
-    The legend names the dashed safety bound unless `bound` is false.
+    Args:
+        rows: of panels.
+        columns: of panels.
+        lines: entries of the legend; without any there is none.
+        caption: text under the panels.
+        bound: whether the legend names the dashed safety bound.
+        margin: inches to the right of each panel.
     """
-    width = LEFT + columns * style.PANEL_WIDTH + (columns - 1) * GAP_X + RIGHT
+    gap = max(GAP_X, margin + GAP_X - RIGHT)
+    width = max(LEFT + columns * style.PANEL_WIDTH + (columns - 1) * gap + margin, NARROWEST)
     text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
     foot = BOTTOM + 0.12 + style.CAPTION_LINE * len(text)
     entries_per_row = int(width / ENTRY_WIDTH)
-    head = TOP + ENTRY_HEIGHT * -(-(len(lines) + 1) // entries_per_row)
+    head = TOP + (ENTRY_HEIGHT * -(-(len(lines) + 1) // entries_per_row) if lines else 0)
     height = head + rows * style.PANEL_HEIGHT + (rows - 1) * GAP_Y + foot
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), sharex="col", squeeze=False)
     figure.subplots_adjust(
         left=LEFT / width,
-        right=1 - RIGHT / width,
+        right=(LEFT + columns * style.PANEL_WIDTH + (columns - 1) * gap) / width,
         top=1 - head / height,
         bottom=foot / height,
-        wspace=GAP_X / style.PANEL_WIDTH,
+        wspace=gap / style.PANEL_WIDTH,
         hspace=GAP_Y / style.PANEL_HEIGHT,
     )
     figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
-    _legend(figure, lines, entries_per_row, bound)
+    if lines:
+        _legend(figure, lines, entries_per_row, bound)
     return figure, axes
 
 
@@ -120,7 +129,7 @@ def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int, bound: 
     ]
     if bound:
         handles.append(Line2D([], [], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1, label="safety bound"))
-    rows = max(1, -(-len(handles) // entries_per_row))
+    rows = -(-len(handles) // entries_per_row)
     columns = -(-len(handles) // rows)
     by_column = [handle for column in range(columns) for handle in handles[column::columns]]  # as matplotlib fills it
     figure.legend(handles=by_column, loc="upper center", ncols=columns, frameon=False, handlelength=1.6)
@@ -132,11 +141,12 @@ def draw(drawn: pd.DataFrame, columns: Sequence[str], lines: Sequence[Line], cap
     Args:
         drawn: frame from `curves`.
         columns: scenario identifiers from left to right.
-        lines: lines in the order of the legend; the first is drawn on top.
+        lines: the first is drawn on top; each has its label at its right end.
         caption: text under the panels.
     """
     style.use()
-    figure, axes = frame_axes(len(QUANTITIES), len(columns), lines, caption)
+    margin = max(map(labels.width, [line.label for line in lines] + ["bound 100"]))
+    figure, axes = frame_axes(len(QUANTITIES), len(columns), (), caption, margin=margin)
     shared = drawn.empty or drawn.groupby("scenario")["bound"].nunique().max() == 1
     unit = 1e6 if drawn.empty or drawn["step"].max() >= SHORT else 1e3
     for column, scenario in enumerate(columns):
@@ -149,11 +159,28 @@ def draw(drawn: pd.DataFrame, columns: Sequence[str], lines: Sequence[Line], cap
             if quantity == "cost":
                 draw_bounds(axis, panel, lines, shared)
                 axis.set_ylim(bottom=0)
+            labels.at_ends(axis, _ends(panel, lines, unit, shared and quantity == "cost"))
             axis.set_ylabel(title if column == 0 else "")
         axes[0, column].set_title(scenarios.get(scenario).title)
         axes[-1, column].set_xlabel(f"Environment steps ({'millions' if unit == 1e6 else 'thousands'})")
     figure.align_ylabels(axes[:, 0])
     return figure
+
+
+def _ends(panel: pd.DataFrame, lines: Sequence[Line], unit: float, bound: bool) -> list[tuple[float, float, str, str]]:
+    """Return where each curve of a panel ends, with its name and colour; the safety bound as well if asked for."""
+    known = panel.dropna(subset="median")
+    lasts = {key: curve.iloc[-1] for key, curve in known.groupby("line")}
+    ends = [
+        (lasts[line.key]["step"] / unit, lasts[line.key]["median"], line.label, line.colour)
+        for line in lines
+        if line.key in lasts
+    ]
+    if bound and ends:
+        ends.append(
+            (panel["step"].max() / unit, panel["bound"].iloc[0], f"bound {panel['bound'].iloc[0]:g}", style.INK)
+        )
+    return ends
 
 
 def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:

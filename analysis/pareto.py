@@ -24,6 +24,12 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 2.75, 2.2, 0.55, 0.75  # inches of panels and betw
 LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.25, 0.4, 0.5
 ROOM = 1.6  # factor in cost left free beside the bound and the last point, for names
 LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
+ABOVE = {
+    "xycoords": ("data", "axes fraction"),
+    "textcoords": "offset points",
+    "fontsize": labels.SIZE,
+    "color": style.INK,
+}
 CAPTION = (
     "Pareto view. Final return against final cost (mean over the last tenth of the steps, logarithmic): small points "
     "are seeds, large ones medians over seeds of either; dashed: safety bound, shaded: above it."
@@ -64,6 +70,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_locator(MaxNLocator(5))
     axis.margins(y=0.12)
+    axis.annotate(f"bound {bound:g}", (bound, 1), (3, 2), **ABOVE)
     axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
 
 
