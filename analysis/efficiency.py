@@ -6,15 +6,18 @@ frames per second depend on hardware, so the ratio MAFOCOPS / MACPO is what comp
     python -m analysis.efficiency --table table1 --metrics FILE ... --output BASE
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, output, style, tables
+from analysis import captions, collect, files, output, style, tables
+from analysis.statistics import stratified_bootstrap
 from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 PUBLISHED_STEPS = 200_000
+SPEEDS = ["fps", "fps_collect", "fps_update"]
 PAIR = ["macpo", "mafocops"]
 RATIO = "mafocops/macpo"
 
@@ -27,66 +30,91 @@ def _repeat(run: pd.DataFrame) -> dict[str, float]:
     """
     traced = run["memory_update_mib"].notna()
     timed = run.iloc[1:] if traced.all() else run.iloc[1:][~traced.iloc[1:]]
-    speeds = {name: timed[name].mean() for name in ("fps", "fps_collect", "fps_update")}
+    speeds = {name: timed[name].mean() for name in SPEEDS}
     return speeds | {name: run[name].max() for name in ("memory_update_mib", "memory_rss_mib")}
 
 
-def measure(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return median, minimum and maximum over repeats.
+def repeats(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers of all repeats, one per row.
 
     Returns:
-        columns `scenario`, `setting` (algorithm), `quantity` (fps, fps_collect, fps_update in environment steps per
-        second; memory_update_mib, memory_rss_mib in MiB), `ours`, `low`, `high`, `runs` (repeats), `steps`.
+        columns `scenario`, `setting` (algorithm), `steps`, `quantity` (fps, fps_collect, fps_update in environment
+        steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
     """
-    repeats = [
+    rows = [
         {"scenario": run["scenario"].iloc[0], "setting": run["algorithm"].iloc[0], "steps": run["step"].max()}
         | _repeat(run)
         for _, run in frame.groupby("file", sort=False)
     ]
-    columns = ["scenario", "setting", "steps", "fps", "fps_collect", "fps_update"]
-    columns += ["memory_update_mib", "memory_rss_mib"]
-    wide = pd.DataFrame(repeats, columns=columns)
-    tall = wide.melt(["scenario", "setting", "steps"], var_name="quantity", value_name="ours")
-    groups = tall.groupby(["scenario", "setting", "quantity"], sort=False)
-    aggregates = {"ours": ("ours", "median"), "low": ("ours", "min"), "high": ("ours", "max")}
-    return groups.agg(**aggregates, runs=("ours", "size"), steps=("steps", "min")).reset_index()
+    columns = ["scenario", "setting", "steps", *SPEEDS, "memory_update_mib", "memory_rss_mib"]
+    return pd.DataFrame(rows, columns=columns).melt(columns[:3], var_name="quantity")
 
 
-def _compare(measured: pd.DataFrame, published: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return the measured rows with the paper's numbers, and rows that compare MAFOCOPS with MACPO.
+def _median(values: np.ndarray) -> np.ndarray:
+    return np.median(values, axis=-1)
+
+
+def _numbers(statistic: Callable[..., np.ndarray], *samples: pd.Series) -> dict[str, float]:
+    """Return a statistic of samples of repeats and its 95 % bootstrap interval (none with a single repeat)."""
+    values = [sample.dropna().to_numpy() for sample in samples]
+    if not all(map(len, values)):
+        return dict.fromkeys(("ours", "low", "high"), float("nan"))
+    low, high = stratified_bootstrap(values, lambda drawn: statistic(*drawn), np.random.default_rng(0))
+    return {"ours": float(statistic(*values)), "low": low, "high": high}
+
+
+def measure(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return medians over repeats with their intervals.
 
     Args:
-        measured: frame from `measure`.
+        frame: rows from `repeats`.
+
+    Returns:
+        columns `scenario`, `setting`, `quantity`, `ours`, `low`, `high`, `runs` (repeats), `steps`.
+    """
+    rows = [
+        dict(zip(("scenario", "setting", "quantity"), key, strict=True))
+        | _numbers(_median, group["value"])
+        | {"runs": len(group), "steps": group["steps"].min()}
+        for key, group in frame.groupby(["scenario", "setting", "quantity"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["scenario", "setting", "quantity", "ours", "low", "high", "runs", "steps"])
+
+
+def _ratio(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
+    return _median(mafocops) / _median(macpo)
+
+
+def _improvement(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
+    return 100 * (_ratio(mafocops, macpo) - 1)
+
+
+def _saved(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
+    return _median(macpo) - _median(mafocops)
+
+
+def _compare(frame: pd.DataFrame, published: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Return the rows that compare MAFOCOPS with MACPO, ours beside the paper's.
+
+    Args:
+        frame: rows from `repeats`.
         published: indexed by scenario, columns `macpo`, `mafocops` and `gain` as printed.
         quantity: fps or memory_update_mib.
     """
-    shown = measured[measured["quantity"] == quantity]
-    ours = shown.pivot_table(index="scenario", columns="setting", values="ours", sort=False).reindex(columns=PAIR)
-    ours = ours.reindex(published.index)
-    context = shown.groupby("scenario")[["runs", "steps"]].min().reindex(published.index)
-    difference = {"fps": ("improvement_percent", _improvement), "memory_update_mib": ("saved_mib", _saved)}
-    gain, function = difference[quantity]
-    parts = [
-        context.assign(quantity=gain, ours=function(ours), paper=published["gain"], setting=RATIO),
-        context.assign(
-            quantity="ratio",
-            ours=ours["mafocops"] / ours["macpo"],
-            paper=published["mafocops"] / published["macpo"],
-            setting=RATIO,
-        ),
+    gain, difference = {"fps": ("improvement_percent", _improvement), "memory_update_mib": ("saved_mib", _saved)}[
+        quantity
     ]
-    rows = pd.concat([part.reset_index(names="scenario") for part in parts], ignore_index=True)
-    printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
-    printed = printed.assign(quantity=quantity)
-    return pd.concat([measured.merge(printed, how="outer"), rows], ignore_index=True)
-
-
-def _improvement(pair: pd.DataFrame) -> pd.Series:
-    return 100 * (pair["mafocops"] / pair["macpo"] - 1)
-
-
-def _saved(pair: pd.DataFrame) -> pd.Series:
-    return pair["macpo"] - pair["mafocops"]
+    shown = frame[frame["quantity"] == quantity]
+    rows = []
+    for scenario, printed in published.iterrows():
+        here = shown[shown["scenario"] == scenario]
+        pair = [here.loc[here["setting"] == name, "value"] for name in ("mafocops", "macpo")]
+        fewest = here.groupby("setting").size().min() if len(here) else float("nan")
+        common = {"scenario": scenario, "setting": RATIO, "runs": fewest, "steps": here["steps"].min()}
+        paper = {gain: printed["gain"], "ratio": printed["mafocops"] / printed["macpo"]}
+        for name, statistic in ((gain, difference), ("ratio", _ratio)):
+            rows.append({**common, "quantity": name, **_numbers(statistic, *pair), "paper": paper[name]})
+    return pd.DataFrame(rows)
 
 
 SOURCES = {
@@ -104,12 +132,22 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """
     name, columns, quantity = SOURCES[table]
     published = tables.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
-    measured = measure(frame)
-    kept = measured["quantity"].str.startswith(quantity.split("_")[0])
-    rows = _compare(measured[kept], published, quantity)
+    each = repeats(frame)
+    each = each[each["quantity"].str.startswith(quantity.split("_")[0])]
+    printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
+    rows = measure(each).merge(printed.assign(quantity=quantity), how="outer")
+    rows = pd.concat([rows, _compare(each, published, quantity)], ignore_index=True)
     rows = rows.assign(table=table, note="").reindex(columns=tables.TIDY)
     rank = list(published.index)
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
+
+
+def _cell(row: pd.Series, kind: str) -> str:
+    """Return our number with its interval, or the paper's, as text."""
+    decimals = 0 if row.name[2] == "fps" else 2
+    if kind == "paper":
+        return tables.number(row["paper"], decimals)
+    return tables.interval(row["ours"], row["low"], row["high"], decimals)
 
 
 def _printed(table: str, rows: pd.DataFrame) -> Printed:
@@ -128,10 +166,18 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
     lines = []
     for scenario in measured_scenarios(rows) or list(dict.fromkeys(rows["scenario"])):
         keys = [((scenario, setting, what), kind) for _, _, setting, what, kind in columns]
-        values = [(cells.at[key, kind] if key in cells.index else float("nan"), key[2]) for key, kind in keys]
-        texts = (tables.number(value, 0 if what == "fps" else 2) for value, what in values)
+        texts = [_cell(cells.loc[key], kind) if key in cells.index else tables.MISSING for key, kind in keys]
         lines.append([SCENARIOS[scenario].title, *texts])
     return Printed([("", "Scenario"), *(column[:2] for column in columns)], lines)
+
+
+def hardware(metrics: Sequence[str]) -> str:
+    """Return the sentence on the machines that the runs' records name; empty without any record."""
+    known = [
+        found["hardware"] for found in map(files.record, metrics) if found and isinstance(found.get("hardware"), dict)
+    ]
+    names = {f"{entry.get('gpu') or entry.get('cpu')} ({entry.get('cores')} cores)" for entry in known}
+    return f"Measured on {', '.join(sorted(names))}." if names else ""
 
 
 def measured_scenarios(rows: pd.DataFrame) -> list[str]:
@@ -140,10 +186,11 @@ def measured_scenarios(rows: pd.DataFrame) -> list[str]:
 
 
 CAPTIONS = {
-    "table1": "Table 1. Environment steps per second, end to end, median over repeats; the first iteration (warm-up) "
+    "table1": "Table 1. Environment steps per second, end to end, median over repeats [95 % bootstrap "
+    "interval]; the first iteration (warm-up) "
     "and iterations slowed by memory tracing are left out. Only the improvement compares across hardware.",
     "table2": "Table 2. Memory in MiB: peak of the tensors alive during an update, and peak resident memory of the "
-    "process; median over repeats.",
+    "process; median over repeats [95 % bootstrap interval].",
 }
 
 
@@ -161,6 +208,7 @@ def make(table: str, metrics: Sequence[str], expected: int | None, note: str, ba
     sentences = [
         CAPTIONS[table],
         captions.coverage(collect.runs(frame), expected, missing, "repeat", PUBLISHED_STEPS),
+        hardware(metrics),
         f"Not measured: {', '.join(absent)}." if absent else "",
         note,
     ]

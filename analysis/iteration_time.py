@@ -8,7 +8,6 @@ import pandas as pd
 from analysis import bars, captions, collect, efficiency, output, style
 from envs.scenarios import SCENARIOS
 
-SPEEDS = ["fps", "fps_collect", "fps_update"]
 # Parts of an iteration in the order of the bars: column and legend.
 PARTS = {"collect_us": "collection", "update_us": "update", "rest_us": "rest"}
 CAPTION = (
@@ -27,8 +26,8 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
         `scenario`, `algorithm`, `speed` (environment steps per second, end to end), PARTS (microseconds per step) and
         `repeats`. Runs that do not tell their parts apart, or have only the iteration that warms up, are left out.
     """
-    measured = efficiency.measure(frame).set_index(["scenario", "setting", "quantity"])
-    wide = measured["ours"].unstack().reindex(columns=SPEEDS).dropna()
+    measured = efficiency.measure(efficiency.repeats(frame)).set_index(["scenario", "setting", "quantity"])
+    wide = measured["ours"].unstack().reindex(columns=efficiency.SPEEDS).dropna()
     each = 1e6 / wide
     parts = {
         "collect_us": each["fps_collect"],

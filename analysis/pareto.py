@@ -24,7 +24,7 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 2.75, 2.2, 0.55, 0.75  # inches of panels and betw
 LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.25, 0.4, 0.5
 ROOM = 1.6  # factor in cost left free beside the bound and the last point, for names
 LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
-ABOVE = {
+AT_TOP = {
     "xycoords": ("data", "axes fraction"),
     "textcoords": "offset points",
     "fontsize": labels.SIZE,
@@ -70,7 +70,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_locator(MaxNLocator(5))
     axis.margins(y=0.12)
-    axis.annotate(f"bound {bound:g}", (bound, 1), (3, 2), **ABOVE)
+    axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **AT_TOP)
     axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
 
 
