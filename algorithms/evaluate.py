@@ -21,10 +21,8 @@ SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
 ROWS = 32  # of one call of the networks, however many worlds there are: a product's last bits depend on its shape
 MODES = ("stochastic", "deterministic")
 IDENTITY = ("scenario", "algorithm", "variant", "seed")
-HEADER = ",".join(
-    [*IDENTITY, "mode", "episode", "bound", "episode_return", "episode_cost", "episode_length", "violation"]
-    + ["longest_unsafe\n"]
-)
+MEASURES = ("bound", "episode_return", "episode_cost", "episode_length", "violation", "longest_unsafe")
+HEADER = ",".join((*IDENTITY, "mode", "episode", *MEASURES)) + "\n"
 
 
 def load(folder: Path) -> tuple[dict, object]:

@@ -10,6 +10,8 @@ display: see `envs.rendering`.
 """
 
 import argparse
+import contextlib
+import functools
 import itertools
 import sys
 from collections.abc import Iterator
@@ -48,20 +50,18 @@ def frames(folder: Path, run: tuple | None, exploring: bool, limit: int) -> Iter
     env = evaluate.make_env(record, 1)
     title, bound, every = _title(record, exploring), evaluate.bounds(record, env), _every(env.scenario)
     total, cost, unsafe = 0.0, np.zeros(env.num_costs), False
-    renderer = Renderer(env.batch.model, env.scenario.family, WIDTH, PICTURE)
-    image = None
-    for k, step in enumerate(evaluate.play(env, ensemble, record["seed"], exploring), start=1):
-        total, cost = total + step.reward[0], cost + step.cost[0]
-        unsafe |= bool(step.cost.any())
-        ended = bool(step.terminated[0] | step.truncated[0]) or k == limit
-        if k % every == 0 or ended:
-            image = _compose(renderer.frame(env.batch.state[0], unsafe), title, unsafe)
-            _numbers(image, k, k * env.scenario.dt, total, list(zip(env.cost_names, cost, bound, strict=True)))
-            yield image
-            unsafe = False
-        if ended:
-            break
-    renderer.close()
+    with contextlib.closing(Renderer(env.batch.model, env.scenario.family, WIDTH, PICTURE)) as renderer:
+        for k, step in enumerate(evaluate.play(env, ensemble, record["seed"], exploring), start=1):
+            total, cost = total + step.reward[0], cost + step.cost[0]
+            unsafe |= bool(step.cost.any())
+            ended = bool(step.terminated[0] | step.truncated[0]) or k == limit
+            if k % every == 0 or ended:
+                image = _compose(renderer.frame(env.batch.state[0], unsafe), title, unsafe)
+                _numbers(image, k, k * env.scenario.dt, total, list(zip(env.cost_names, cost, bound, strict=True)))
+                yield image
+                unsafe = False
+            if ended:
+                break
     yield _ended(image, f"ended at step {k}")
 
 
@@ -138,6 +138,7 @@ def _label(draw: ImageDraw.ImageDraw, centre: tuple[int, int], text: str, color:
     draw.text(centre, text, TEXT, _font(17), anchor="mm")
 
 
+@functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return Pillow's own font, so that the text looks the same on every machine."""
     return ImageFont.load_default(size)
