@@ -19,6 +19,8 @@ rule all:
         "<results>/comparison.md",
         "<results>/verdict.md",
         "<results>/report.html",
+        runs.every_evaluation(SUITE),
+        runs.videos(SUITE),
 
 
 # Drawing takes seconds: on a cluster it happens where Snakemake runs.
@@ -53,6 +55,8 @@ for artefact in runs.ARTEFACTS:
 
 
 include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/videos.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"

@@ -1,12 +1,14 @@
 """Evaluate the final policy of a run on seeded episodes that training never saw, with and without exploration.
 
-    python -m algorithms.evaluate results/mine [--episodes 32] [--video FILE.mp4]
+    python -m algorithms.evaluate results/mine [--episodes 32]
 
 Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic:
-the mean action). With --video it also films one deterministic episode.
+the mean action). Episode k is the same, to the last bit, on every call, at any number of threads and of episodes. Of a
+run that failed, whose metrics.csv has no rows, it writes the header alone.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,11 @@ import envs
 from .train import Parser, refuse
 
 SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
+ROWS = 32  # of one call of the networks, however many worlds there are: a product's last bits depend on its shape
+MODES = ("stochastic", "deterministic")
+IDENTITY = ("scenario", "algorithm", "variant", "seed")
+MEASURES = ("bound", "episode_return", "episode_cost", "episode_length", "violation", "longest_unsafe")
+HEADER = ",".join((*IDENTITY, "mode", "episode", *MEASURES)) + "\n"
 
 
 def load(folder: Path) -> tuple[dict, object]:
@@ -34,8 +41,9 @@ def load(folder: Path) -> tuple[dict, object]:
     if not path.exists():
         raise ValueError(f"{folder} holds no policy.pt: give the folder of a complete run")
     record = read_record(folder) or {}
-    if absent := [name for name in ("scenario", "algorithm", "variant", "seed", "settings") if name not in record]:
+    if absent := [name for name in (*IDENTITY, "settings") if name not in record]:
         raise ValueError(f"{folder / 'run.json'} does not name the {absent[0]}: it is not the record of a run")
+    torch.set_num_threads(1)  # one order of summation
     try:
         saved = torch.load(path, weights_only=True)
         hidden, actors = tuple(saved["settings"]["hidden"]), []
@@ -53,45 +61,75 @@ def load(folder: Path) -> tuple[dict, object]:
     return record, ensemble
 
 
-def options_of(record: dict) -> dict[str, str]:
-    """Return the environment's options of a run."""
-    return {name: record["settings"][name] for name in ("walls", "observation", "partition", "costs")}
+def failed(folder: Path) -> bool:
+    """Return whether the run in `folder` was given up: its metrics.csv is a header without rows."""
+    path = folder / "metrics.csv"
+    return path.exists() and path.read_bytes().count(b"\n") == 1
 
 
-def episodes(record: dict, ensemble, count: int, exploring: bool) -> np.ndarray:
-    """Return return, length and costs (count, 2 + C) of one episode in each of `count` worlds."""
+def make_env(record: dict, worlds: int, threads: int = 1):
+    """Return the run's environment with `worlds` worlds, in which an ended episode is not followed by another."""
+    options = {name: record["settings"][name] for name in ("walls", "observation", "partition", "costs")}
+    env = envs.make(record["scenario"], worlds, SEED + record["seed"], threads, **options)
+    env.auto_reset = False
+    return env
+
+
+def bounds(record: dict, env) -> np.ndarray:
+    """Return the bound of each cost, (C,): the run's `safety_bound`, or the scenario's."""
+    return np.array(record["settings"]["safety_bound"] or (env.scenario.bound,) * env.num_costs, float)
+
+
+def play(env, ensemble, seed: int, exploring: bool) -> Iterator:
+    """Reset `env` and yield the `Step`s of one episode of each world; ended worlds move on until the last has ended.
+
+    Args:
+        env: E worlds, see `make_env`.
+        ensemble: the policies.
+        seed: of the exploration; every world has its own generator.
+        exploring: whether to act as in training, or by the mean action.
+    """
     import torch
 
-    env = envs.make(record["scenario"], num_envs=count, seed=SEED + record["seed"], **options_of(record))
-    generator = torch.Generator().manual_seed(SEED + record["seed"])
-    total = np.zeros((count, 2 + env.num_costs))
-    alive = np.ones(count, bool)
-    observation = env.reset()
-    for _ in range(env.episode_limit):
-        action = ensemble.mean(torch.from_numpy(observation).transpose(0, 1))  # (N, E, A)
+    worlds, agents = env.num_envs, env.num_agents
+    children = np.random.SeedSequence((SEED, seed)).spawn(worlds)
+    generators = [np.random.default_rng(child) for child in children] if exploring else []
+    padded = torch.zeros(agents, -(-worlds // ROWS) * ROWS, env.observation_size)
+    observation, alive = env.reset(), np.ones(worlds, bool)
+    while alive.any():
+        padded[:, :worlds] = torch.from_numpy(observation).transpose(0, 1)
+        action = torch.cat([ensemble.mean(block) for block in padded.split(ROWS, 1)], 1)[:, :worlds]  # (N, E, A)
         if exploring:
-            action = action + ensemble.std * torch.randn(action.shape, generator=generator)
+            noise = np.stack([generator.standard_normal((agents, env.action_size)) for generator in generators], 1)
+            action = action + ensemble.std * torch.from_numpy(noise).float()
         step = env.step(action.numpy().transpose(1, 0, 2))
-        total[alive] += np.column_stack([step.reward, np.ones(count), step.cost])[alive]
+        yield step
         alive &= ~(step.terminated | step.truncated)
         observation = step.observation
-    return total
 
 
-def film(record: dict, ensemble, path: Path) -> None:
-    """Write a video of one deterministic episode."""
-    import imageio
-    import torch
-
-    env = envs.parallel_env(record["scenario"], render_mode="rgb_array", **options_of(record))
-    seen, _ = env.reset(seed=SEED + record["seed"])
-    fps = round(1 / envs.get(record["scenario"]).dt)
-    with imageio.get_writer(path, fps=fps, macro_block_size=1) as video:
-        while env.agents:
-            observation = torch.from_numpy(np.stack([seen[agent] for agent in env.possible_agents]))[:, None]
-            action = ensemble.mean(observation)[:, 0].numpy()
-            seen = env.step(dict(zip(env.possible_agents, action, strict=True)))[0]
-            video.append_data(env.render())
+def episodes(record: dict, ensemble, count: int, mode: str, threads: int = 1) -> list[dict]:
+    """Return the rows of evaluation.csv of `count` episodes in one of MODES."""
+    env = make_env(record, count, threads)
+    total = np.zeros((count, 2 + env.num_costs))  # return, length, costs
+    unsafe, longest = np.zeros((2, count), int)  # consecutive steps with a cost: now, and at most
+    alive = np.ones(count, bool)
+    for step in play(env, ensemble, record["seed"], mode == "stochastic"):
+        total[alive] += np.column_stack([step.reward, np.ones(count), step.cost])[alive]
+        unsafe = (unsafe + 1) * step.cost.any(1)
+        longest[alive] = np.maximum(longest, unsafe)[alive]
+        alive &= ~(step.terminated | step.truncated)
+    bound, cost = bounds(record, env), total[:, 2:]
+    rows = []
+    for k in range(count):
+        row = {name: record[name] for name in IDENTITY} | {"mode": mode, "episode": k, "bound": bound.sum()}
+        row |= {"episode_return": total[k, 0], "episode_cost": cost[k].sum()}
+        if len(bound) > 1:
+            for name, value, limit in zip(env.cost_names, cost[k], bound, strict=True):
+                row |= {f"episode_cost_{name}": value, f"bound_{name}": limit}
+        row |= {"episode_length": int(total[k, 1]), "violation": np.max(cost[k] - bound)}
+        rows.append(row | {"longest_unsafe": longest[k]})
+    return rows
 
 
 def main() -> None:
@@ -99,33 +137,30 @@ def main() -> None:
     parser = Parser(prog="python -m algorithms.evaluate", description="Evaluate a run's final policy.")
     parser.add_argument("folder", type=Path, help="folder of a complete run")
     parser.add_argument("--episodes", type=int, default=32, help="episodes of each mode")
-    parser.add_argument("--video", type=Path, help="film one episode into this file (mp4)")
+    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
     options = parser.parse_args()
+    output = options.folder / "evaluation.csv"
     try:
-        if options.episodes < 1:
-            raise ValueError(f"--episodes {options.episodes} is out of range: it must be at least 1")
-        if options.video and (options.video.suffix != ".mp4" or not options.video.parent.is_dir()):
-            raise ValueError(f"--video {options.video} is not valid: name an .mp4 file in a folder that exists")
-        record, ensemble = load(options.folder)
+        for name in ("episodes", "threads"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"--{name} {getattr(options, name)} is out of range: it must be at least 1")
+        run = None if failed(options.folder) else load(options.folder)
     except ValueError as error:
         refuse(error)
-    from .core.folder import write_metrics
+    from .core.folder import replace, write_metrics
 
-    rows = []
-    for mode in ("stochastic", "deterministic"):
-        found = episodes(record, ensemble, options.episodes, mode == "stochastic")
-        cost = found[:, 2:].sum(1)
-        print(f"{mode}: return {found[:, 0].mean():.1f}, cost {cost.mean():.1f}, length {found[:, 1].mean():.0f}")
-        for k, row in enumerate(found):
-            identity = {name: record[name] for name in ("scenario", "algorithm", "variant", "seed")}
-            found_row = {"mode": mode, "episode": k, "episode_return": float(row[0]), "episode_cost": float(cost[k])}
-            rows.append(identity | found_row | {"episode_length": int(row[1])})
     try:
-        write_metrics(options.folder / "evaluation.csv", rows)
+        if run is None:
+            print(f"{options.folder} holds a run that failed: {output} gets no rows")
+            return replace(output, HEADER.encode())
+        rows = [row for mode in MODES for row in episodes(*run, options.episodes, mode, options.threads)]
+        write_metrics(output, rows)
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
-    if options.video:
-        film(record, ensemble, options.video)
+    for mode in MODES:
+        found = [row for row in rows if row["mode"] == mode]
+        mean = {name: np.mean([row[f"episode_{name}"] for row in found]) for name in ("return", "cost", "length")}
+        print(f"{mode}: " + ", ".join(f"{name} {value:.1f}" for name, value in mean.items()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """RGB frames of one world, off screen.
 
-The walls or the obstacle turn red on an unsafe step (the original reddens its obstacle). The OpenGL context is made
-here and not by `mujoco.Renderer`, whose backend is fixed when MuJoCo is first imported: a training machine without
-OpenGL must be able to import it, and a machine without a display to render later in the same process.
+The walls or the obstacle turn red on an unsafe step (the original reddens its obstacle), and yellow lines on the floor
+show from where on a step is unsafe. The OpenGL context is made here and not by `mujoco.Renderer`, whose backend is
+fixed when MuJoCo is first imported: a training machine without OpenGL must be able to import it, and a machine without
+a display to render later in the same process.
 """
 
 import copy
@@ -13,52 +14,67 @@ import sys
 import mujoco
 import numpy as np
 
+from envs.ant import WALL_DISTANCE, lateral_offset
+from envs.half_cheetah import SAFE_DISTANCE
 from envs.models import WALL_COLOR
 
-HEIGHT, WIDTH = 480, 640  # MuJoCo's default offscreen buffer
+HEIGHT, WIDTH = 480, 640
 UNSAFE_COLOR = (0.9, 0.05, 0.05, 1.0)
+LIMIT_COLOR = (1.0, 0.8, 0.0, 1.0)
 MISSING_OPENGL = (
     "rendering needs OpenGL without a display: install libegl1 and libgl1-mesa-dri, "
     "or libosmesa6 and set MUJOCO_GL=osmesa"
 )
-_CAMERA = {  # distance in metres, azimuth and elevation in degrees: behind the robot, with both walls in sight
-    "ant": (12.0, 30.0, -26.0),
-    "manyagent_ant": (14.0, 30.0, -30.0),
-    "halfcheetah": (9.0, 22.0, -18.0),
+_CAMERA = {  # distance in metres, elevation in degrees, metres ahead of the robot
+    "ant": (9.5, -28.0, 1.0),
+    "manyagent_ant": (12.0, -32.0, 0.5),
+    "halfcheetah": (9.0, -20.0, 2.5),
 }
+_TURNS = ((16.0, 24.0, 56.0, 64.0, 96.0, 104.0), (30.0, -30.0, -30.0, 30.0, 30.0, 0.0))  # the corridor's azimuth at x
+_CHEETAH_AZIMUTH = 30.0  # the obstacle stays in sight, however far ahead
+_SMOOTHING = 0.2  # part of the way to the robot that the camera goes in a frame, so that it does not shake
+_JUMP = 3.0  # metres: farther than that it is another episode
 
 
 class Renderer:
-    """Draws one world of a batch from behind and above the robot."""
+    """Draws one world of a batch; the camera follows the robot."""
 
-    def __init__(self, model: mujoco.MjModel, family: str) -> None:
+    def __init__(self, model: mujoco.MjModel, family: str, width: int = WIDTH, height: int = HEIGHT) -> None:
         """Prepare an OpenGL context; raise RuntimeError, saying what to install, if there is none."""
         self._model = copy.copy(model)  # recoloured freely
         self._data = mujoco.MjData(self._model)
+        self._folds, self._size = family != "halfcheetah", (width, height)
         names = [self._model.geom(i).name for i in range(self._model.ngeom)]
-        hazard = "obstacle" if "obstacle" in names else "wall"  # the cheetah's walls are decoration
+        hazard = "wall" if self._folds else "obstacle"  # the cheetah's walls are decoration
         self._hazards = [i for i, name in enumerate(names) if name.startswith(hazard)]
-        self._model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
+        mujoco.mj_kinematics(self._model, self._data)
+        self._walls = [(self._data.geom_xpos[i].copy(), self._data.geom_xmat[i].copy()) for i in self._hazards]
+        self._soften([name.endswith("right") for name in names])
         self._camera = mujoco.MjvCamera()
-        self._camera.distance, self._camera.azimuth, self._camera.elevation = _CAMERA[family]
+        self._camera.distance, self._camera.elevation, self._ahead = _CAMERA[family]
+        self._target: np.ndarray | None = None  # (2,) what the camera looks at
         self._scene = mujoco.MjvScene(self._model, maxgeom=1000)
-        self._gl = _gl_context()
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._scene.flags[flag.value] = 0  # two thirds of the time on a CPU
+        self._gl = _gl_context(width, height)
         self._gl.make_current()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
 
     def frame(self, state: np.ndarray, unsafe: bool) -> np.ndarray:
-        """Draw the integration state of a world; return (480, 640, 3) uint8."""
+        """Draw the integration state of a world; return (height, width, 3) uint8."""
         self._model.geom_rgba[self._hazards] = UNSAFE_COLOR if unsafe else WALL_COLOR
         mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION.value)
-        mujoco.mj_forward(self._model, self._data)
-        self._camera.lookat[:] = self._data.subtree_com[1]  # body 1 is the root of the robot
+        for place in (mujoco.mj_kinematics, mujoco.mj_comPos, mujoco.mj_camlight):  # no more is drawn
+            place(self._model, self._data)
+        self._aim()
         self._gl.make_current()
         options, category = mujoco.MjvOption(), mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, options, None, self._camera, category, self._scene)
-        rectangle = mujoco.MjrRect(0, 0, WIDTH, HEIGHT)
+        self._draw_limits()
+        rectangle = mujoco.MjrRect(0, 0, *self._size)
         mujoco.mjr_render(rectangle, self._scene, self._context)
-        pixels = np.empty((HEIGHT, WIDTH, 3), dtype=np.uint8)
+        pixels = np.empty((*self._size[::-1], 3), dtype=np.uint8)
         mujoco.mjr_readPixels(pixels, None, rectangle, self._context)
         return pixels[::-1].copy()  # OpenGL's first row is the bottom one
 
@@ -68,8 +84,48 @@ class Renderer:
         self._context.free()
         self._gl.free()
 
+    def _soften(self, near: list[bool]) -> None:
+        """Light up the scene, calm the floor's black and white, and hide the wall before the cheetah's camera."""
+        model = self._model
+        model.vis.global_.offwidth, model.vis.global_.offheight = self._size
+        model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
+        material = model.geom_matid[model.geom("floor").id]
+        texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB.value]
+        start, size = model.tex_adr[texture], model.tex_width[texture] * model.tex_height[texture] * 3
+        model.tex_data[start : start + size] = 150 + model.tex_data[start : start + size] // 5
+        if not self._folds:
+            model.geom_rgba[near, 3] = 0.0
 
-def _gl_context() -> "mujoco.GLContext":
+    def _aim(self) -> None:
+        """Let the camera follow the robot, and turn with a folded corridor."""
+        robot = self._data.subtree_com[1, :2]  # body 1 is the root of the robot
+        if self._target is None or np.linalg.norm(robot - self._target) > _JUMP:
+            self._target = robot.copy()
+        self._target += _SMOOTHING * (robot - self._target)
+        heading = np.interp(self._target[0], *_TURNS) if self._folds else 0.0
+        ahead = self._ahead * np.array([np.cos(np.radians(heading)), np.sin(np.radians(heading))])
+        self._camera.lookat[:] = *(self._target + ahead), 0.6
+        self._camera.azimuth = heading if self._folds else _CHEETAH_AZIMUTH
+
+    def _draw_limits(self) -> None:
+        """Draw lines on the floor from where on a step is unsafe."""
+        if not self._folds:
+            x = self._data.geom_xpos[self._hazards[0], 0]
+            for side in (-1, 1):
+                self._line(np.array([x + side * SAFE_DISTANCE, 0.0, 0.0]), np.eye(3).ravel(), (0.05, 3.9))
+            return
+        for position, turn in self._walls:
+            inwards = -np.sign(lateral_offset(*position[:2]))
+            self._line(position * (1, 1, 0) + (0, inwards * WALL_DISTANCE, 0), turn, (20.0, 0.04))
+
+    def _line(self, position: np.ndarray, turn: np.ndarray, half_size: tuple[float, float]) -> None:
+        """Add a flat box to the scene."""
+        geom, size = self._scene.geoms[self._scene.ngeom], np.array([*half_size, 0.01])
+        mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, size, position, turn, np.array(LIMIT_COLOR, np.float32))
+        self._scene.ngeom += 1
+
+
+def _gl_context(width: int, height: int) -> "mujoco.GLContext":
     """Make MuJoCo's own context where MUJOCO_GL or a display decides, else one that needs no display."""
     try:
         if os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY") or sys.platform != "linux":
@@ -78,6 +134,6 @@ def _gl_context() -> "mujoco.GLContext":
             from mujoco.egl import GLContext
         else:
             from mujoco.osmesa import GLContext
-        return GLContext(WIDTH, HEIGHT)
+        return GLContext(width, height)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:  # PyOpenGL's ways to miss a library
         raise RuntimeError(MISSING_OPENGL) from error

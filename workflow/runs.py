@@ -5,9 +5,9 @@ trained once.
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from envs.scenarios import SCENARIOS
+from workflow import opengl
 from workflow.suite import DEFAULT, LEGACY, Suite
 
 SENSITIVITY = {"table3": "lam", "table4": "nu_max"}
@@ -15,6 +15,7 @@ EFFICIENCY = ("table1", "table2")
 SAFETY = "figure6"
 FIGURES = (*(f"figure{i}" for i in range(2, 7)), LEGACY)
 ARTEFACTS = (*FIGURES, *(f"table{i}" for i in range(1, 5)))
+PAIR = ("mafocops", "macpo")  # filmed side by side
 REFERENCE = "happo"  # Tables 3 and 4 are normalised by its runs
 
 
@@ -64,9 +65,29 @@ def main_runs(suite: Suite) -> list[str]:
 
 
 def evaluations(suite: Suite) -> list[str]:
-    """Return the evaluations of the policies of the main runs; policies of foreign algorithms are not ours to load."""
-    ours = [name for name in suite.algorithms if name not in suite.extra_algorithms]
-    return [str(Path(path).with_name("evaluation.csv")) for path in metrics(suite, suite.scenarios, ours)]
+    """Return the evaluation files of the main runs, of our algorithms alone."""
+    return _evaluated(suite, main_runs(suite))
+
+
+def every_evaluation(suite: Suite) -> list[str]:
+    """Return the evaluation files of all runs of our algorithms, each once."""
+    return _evaluated(suite, [path for path in every(suite) if "/efficiency/" not in path])
+
+
+def _evaluated(suite: Suite, paths: Sequence[str]) -> list[str]:
+    """Return the evaluation files beside those metrics files whose policies we can load."""
+    ours = [path for path in paths if path.split("/")[4] not in suite.extra_algorithms]
+    return [path.replace("metrics.csv", "evaluation.csv") for path in ours]
+
+
+def videos(suite: Suite) -> list[str]:
+    """Return the videos of the main runs, one per scenario and algorithm, and of the PAIR; none without OpenGL."""
+    if opengl.missing():
+        return []
+    scenarios = [name for name in suite.videos.get("scenarios", ()) if name in suite.scenarios]
+    algorithms = [name for name in suite.videos.get("algorithms", ()) if name in suite.algorithms]
+    names = [*algorithms, *(["_".join(PAIR)] if set(PAIR) <= set(algorithms) else [])]
+    return [f"{suite.folder}/videos/{scenario}/{name}.mp4" for scenario in scenarios for name in names]
 
 
 def every(suite: Suite) -> list[str]:

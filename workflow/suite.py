@@ -31,6 +31,8 @@ class Suite:
     grids: dict
     efficiency: dict
     legacy: dict
+    evaluation: dict
+    videos: dict
     benchmark: dict
     environment: dict
     extra_algorithms: dict
@@ -90,7 +92,7 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     config = schema.checked(config)
-    optional = ("settings", "grids", "legacy", "benchmark", "environment", "extra_algorithms")
+    optional = ("settings", "grids", "legacy", "videos", "benchmark", "environment", "extra_algorithms")
     given = {key: value for key, value in config.items() if value is not None}
     filled = {key: {} for key in optional} | {"note": ""} | given
     for key in ("seeds", "scenarios", "algorithms"):
@@ -122,6 +124,8 @@ def _check_names(suite: Suite) -> None:
     _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
     both = [name for name in ours if LEGACY in sources.variants(name)]
     _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
+    _known("scenario in videos", suite.videos.get("scenarios", ()), SCENARIOS)
+    _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
     _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), SCENARIOS)
     _known("algorithm in benchmark", suite.benchmark.get("algorithms", ()), ours)
     for parameter, grid in suite.grids.items():

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, attempt, lock, plan, progress, runs, sources
+from workflow import use_this_python, attempt, lock, opengl, plan, progress, runs, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -86,6 +86,15 @@ def measured(wildcards):
     return runs.measurements(SUITE)
 
 
+def filmed(wildcards):
+    """Return the videos, or say that the suite has none or what is missing to make them."""
+    if missing := opengl.missing():
+        raise WorkflowError(missing)
+    if not SUITE.videos:
+        raise left_out("videos")
+    return runs.videos(SUITE)
+
+
 def left_out(artefact):
     """Return the error that the suite cannot make an artefact."""
     return WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
@@ -115,6 +124,8 @@ def begin():
     plan.write(planned(), Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # read by the rule `report`
     print(plan.describe(planned(), CORES), flush=True)
+    if SUITE.videos and opengl.missing():
+        print(opengl.missing(), flush=True)
 
 
 def summarise():

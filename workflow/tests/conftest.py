@@ -52,6 +52,38 @@ header = "scenario,algorithm,threads,physics,collect,update,end_to_end,ratio,pea
 pathlib.Path(o.output).write_text(f"{header}\\n{o.scenario},{o.algorithm},{o.threads},4000,2000,2000,1000,0.25,300\\n")
 '''
 
+FAKE_EVALUATION = '''
+"""Writes a made-up evaluation, only the header for a run that failed, and notes every call in `evaluations`."""
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=pathlib.Path)
+for name in ("episodes", "threads"):
+    parser.add_argument("--" + name, type=int)
+o = parser.parse_args()
+with open("evaluations", "a") as file:
+    print(*o.folder.parts[-4:], o.episodes, file=file)
+rows = (o.folder / "metrics.csv").read_text().splitlines()
+columns = "mode,episode,bound,episode_return,episode_cost,episode_length,violation,longest_unsafe"
+lines = ["scenario,algorithm,variant,seed," + columns]
+if len(rows) > 1:
+    identity = ",".join(rows[1].split(",")[:4])
+    for mode in ("stochastic", "deterministic"):
+        lines += [f"{identity},{mode},{k},50,{1000 + k},{45 + k},1000,{k - 5},{10 + k}" for k in range(o.episodes)]
+(o.folder / "evaluation.csv").write_text("\\n".join(lines) + "\\n")
+'''
+
+FAKE_FILM = '''
+"""Writes an empty video, and notes every call in `films`."""
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("folders", type=pathlib.Path, nargs="+")
+parser.add_argument("--output", type=pathlib.Path)
+o = parser.parse_args()
+with open("films", "a") as file:
+    print(o.output.name, *("/".join(folder.parts[-4:]) for folder in o.folders), file=file)
+o.output.write_bytes(b"")
+'''
+
 TINY = {
     "name": "tiny",
     "steps": 1000,
@@ -112,9 +144,9 @@ class Project:
             command, cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
-    def calls(self) -> list[str]:
-        """Return the trainings since the last call of this method."""
-        path = self.root / "calls"
+    def calls(self, kind: str = "calls") -> list[str]:
+        """Return the trainings, or else the `evaluations` or `films`, since the last call of this method."""
+        path = self.root / kind
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return sorted(lines)
@@ -127,6 +159,8 @@ def project(tmp_path) -> Iterator[Project]:
     (root / "algorithms/__init__.py").write_text(f"ALGORITHMS = {dict.fromkeys(sources.algorithms())}\n")
     (root / "algorithms/train.py").write_text(FAKE_TRAINER)
     (root / "algorithms/benchmark.py").write_text(FAKE_BENCHMARK)
+    (root / "algorithms/evaluate.py").write_text(FAKE_EVALUATION)
+    (root / "algorithms/film.py").write_text(FAKE_FILM)
     found = Project(root)
     yield found
     found.end()

@@ -14,7 +14,7 @@ from workflow import sources
 
 ROOT = sources.ROOT
 PACKAGES = ("algorithms", "analysis", "envs", "workflow")
-COMMANDS = ("train", "evaluate", "benchmark")
+COMMANDS = ("train", "evaluate", "film", "benchmark")
 MODULES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
@@ -59,7 +59,7 @@ def test_imports_go_one_way_only(path):
 
 def test_the_workflow_imports_no_heavy_library():
     heavy = ("torch", "mujoco", "pandas", "gymnasium", "matplotlib")
-    modules = "workflow.attempt, workflow.plan, workflow.progress, workflow.runs, workflow.suite"
+    modules = "workflow.attempt, workflow.opengl, workflow.plan, workflow.progress, workflow.runs, workflow.suite"
     code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(heavy) & set(loaded.stdout.split())

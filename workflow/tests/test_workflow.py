@@ -15,7 +15,7 @@ def counts(output: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("paper", {"train": 555, "efficiency": 195, "learning_curves": 6, "comparison": 1}),
+        ("paper", {"train": 555, "efficiency": 195, "evaluate": 555, "learning_curves": 6, "comparison": 1}),
         ("quick", {"learning_curves": 6, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
         ("smoke", {"learning_curves": 3, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
     ],

@@ -1,0 +1,29 @@
+"""Every final policy, with and without exploration, on episodes that training never saw."""
+
+
+rule evaluate:
+    input:
+        metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
+        source=local("algorithms/evaluate.py"),
+    output:
+        "<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/evaluation.csv",
+    log:
+        "<results>/logs/evaluation/{scenario}/{algorithm}/{variant}/seed{seed}.log",
+    wildcard_constraints:
+        algorithm="|".join(sources.algorithms()),
+    retries: ATTEMPTS - 1
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        episodes=SUITE.evaluation["episodes"],
+    shell:
+        "python -m algorithms.evaluate $(dirname {input.metrics}) --episodes {params.episodes} --threads {threads} "
+        "> {log} 2>&1"
+
+
+rule evaluations:
+    input:
+        runs.every_evaluation(SUITE),

@@ -1,0 +1,60 @@
+"""Videos of the first seed's final policies; they need OpenGL, but no display."""
+
+FILM = ("algorithms/film.py", "algorithms/evaluate.py", "envs/rendering.py")
+
+
+rule film:
+    input:
+        metrics=f"<results>/runs/{{scenario}}/{{algorithm}}/default/seed{SUITE.seeds[0]}/metrics.csv",
+        source=local(FILM),
+    output:
+        report(
+            "<results>/videos/{scenario}/{algorithm}.mp4",
+            caption="../report/video.rst",
+            category="Videos",
+            labels={"scenario": "{scenario}", "algorithm": "{algorithm}"},
+        ),
+    log:
+        "<results>/logs/videos/{scenario}/{algorithm}.log",
+    wildcard_constraints:
+        algorithm="|".join(sources.algorithms()),
+    retries: ATTEMPTS - 1
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=700,
+    shell:
+        "python -m algorithms.film $(dirname {input.metrics}) --output {output} > {log} 2>&1"
+
+
+# Both from the same state.
+rule film_pair:
+    input:
+        metrics=expand(
+            f"<results>/runs/{{{{scenario}}}}/{{algorithm}}/default/seed{SUITE.seeds[0]}/metrics.csv",
+            algorithm=runs.PAIR,
+        ),
+        source=local(FILM),
+    output:
+        report(
+            f"<results>/videos/{{scenario}}/{'_'.join(runs.PAIR)}.mp4",
+            caption="../report/video.rst",
+            category="Videos",
+            labels={"scenario": "{scenario}", "algorithm": " and ".join(runs.PAIR)},
+        ),
+    log:
+        f"<results>/logs/videos/{{scenario}}/{'_'.join(runs.PAIR)}.log",
+    retries: ATTEMPTS - 1
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=900,
+    shell:
+        "python -m algorithms.film $(dirname {input.metrics}) --output {output} > {log} 2>&1"
+
+
+rule videos:
+    input:
+        filmed,
