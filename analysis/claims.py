@@ -96,18 +96,17 @@ def _varies_bound(runs: pd.DataFrame) -> pd.Series:
 
 
 def _summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `collect.runs` of the whole runs with `mean_return`, the mean over all iterations."""
+    """Return `collect.runs` with `mean_return`, the mean over all iterations."""
     runs = collect.runs(frame)
     means = frame.groupby("file")["episode_return"].mean().rename("mean_return")
-    runs = runs.merge(means, on="file").dropna(subset=["final_return", "final_cost"])
-    return runs[runs["whole"]]
+    return runs.merge(means, on="file").dropna(subset=["final_return", "final_cost"])
 
 
 def _runs_of(panel: pd.DataFrame, algorithm: str) -> pd.DataFrame:
-    """Return the runs of an algorithm: those as long as the paper's if there is one, else all."""
+    """Return the runs of an algorithm: those as long as the paper's if there are any, else the whole ones."""
     own = panel[panel["algorithm"] == algorithm]
     long = own["steps"] >= WHOLE * PUBLISHED_STEPS
-    return own[long] if long.any() else own
+    return own[long if long.any() else own["whole"]]
 
 
 def _obstacle(*samples: tuple[str, pd.DataFrame]) -> str:

@@ -58,6 +58,11 @@ def test_a_cell_beyond_its_tolerance_is_a_miss_and_no_other_cell_is(name, quanti
         assert missed == [given.loc[row, cells.KEYS].tolist()]
 
 
+def test_a_saving_of_memory_agrees_whatever_its_size():
+    found = pd.DataFrame(cells.judge(table("table2").assign(ours=lambda rows: 99 * rows["ours"])))
+    assert set(found.loc[found["quantity"] == "saved_mib", "verdict"]) == {PASS}
+
+
 @pytest.mark.parametrize(("low", "high", "expected"), [(0.7, 0.95, PASS), (0.7, 0.9, MISS)])
 def test_the_papers_value_inside_our_interval_is_enough(low, high, expected):
     given = table("table3")
@@ -196,10 +201,16 @@ def test_the_better_run_is_the_feasible_one(ours, rival, share):
     assert found["ours"] == share and found["verdict"] == (PASS if share == 1 else MISS)
 
 
-def test_a_run_that_ended_early_decides_nothing_beside_whole_ones():
-    rows = [rows_of_run("ant_2x4", "mafocops", 0), rows_of_run("ant_2x4", "mafocops", 1, steps=5_000_000, cost=99.0)]
+@pytest.mark.parametrize(
+    ("longest", "ended", "expected"),
+    [(FULL, 5_000_000, PASS), (2 * FULL, FULL, PASS), (2_000_000, 1_000_000, NOT_COMPARABLE)],
+)
+def test_runs_as_long_as_the_papers_decide_and_without_them_none(longest, ended, expected):
+    rows = [rows_of_run("ant_2x4", "mafocops", 0, longest), rows_of_run("ant_2x4", "mafocops", 1, ended, cost=20.0)]
     found = judge(rows).query("scenario == 'ant_2x4' and setting == 'mafocops'").iloc[0]
-    assert found["verdict"] == PASS and found["reason"] == "median cost 10, 1 seed"
+    both = ended == FULL
+    assert found["verdict"] == expected
+    assert found["reason"].endswith(f"median cost {15 if both else 10}, {2 if both else 1} seed{'s' * both}")
 
 
 @pytest.mark.parametrize("algorithms", [[], ["foreign"], ["mafocops"], ["happo"], ["macpo", "foreign"]])
