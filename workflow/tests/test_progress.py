@@ -73,6 +73,20 @@ def test_a_line_that_is_still_being_written_is_not_read(folder):
     assert progress.last_row(path)["step"] == "10"
 
 
+def test_a_variant_with_a_comma_shifts_no_column(folder):
+    path = Path(metrics(folder, 0, []))
+    path.write_text(COLUMNS + '\n"k_p=0.1,k_i=1",happo,1,100,1.0\n')
+    assert progress.last_row(path)["step"] == "100"
+
+
+def test_the_plan_is_read_from_where_it_lies(folder, tmp_path, monkeypatch):
+    plan.write([progress.Planned("results/tiny/runs/ant_2x4/happo/default/seed0/metrics.csv", 100, 1.0, True)], folder)
+    monkeypatch.chdir("/")
+    [run], _ = progress.read(folder / progress.PLAN)
+    assert run.metrics == metrics(folder, 0, [100])
+    assert progress.line(folder / progress.PLAN, time.time()).startswith("[1/1 runs")
+
+
 def test_long_files_are_read_from_their_end(folder):
     path = Path(metrics(folder, 0, list(range(5000))))
     assert progress.last_row(path)["step"] == "4999"
