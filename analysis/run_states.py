@@ -62,10 +62,8 @@ def look(run: progress.Planned, since: float, now: float) -> Run:
 
 def _identity(path: Path) -> tuple[str, str, str, str]:
     """Return scenario, algorithm, variant and seed from the place of a metrics file."""
-    *_, kind, scenario, algorithm, variant, seed, _ = path.parts
-    if kind == "runs":
-        return scenario, algorithm, variant, seed.removeprefix("seed")
-    return algorithm, variant, "timing", seed.removeprefix("repeat")  # a folder less: there is no variant
+    scenario, algorithm, *variant, seed, _ = path.parts[-4 if path.parts[-5] == progress.TIMING else -5 :]
+    return scenario, algorithm, *(variant or ["timing"]), seed.removeprefix("seed").removeprefix("repeat")
 
 
 def _numbers(row: dict[str, str], steps: int) -> dict[str, float | None]:

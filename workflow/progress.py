@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 PLAN = "plan.json"
-KINDS = ("runs", "efficiency")  # folders of training and of timing runs in that of a suite
+TRAINING, TIMING = "runs", "efficiency"  # folders of runs in that of a suite; a timing run has no variant
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,10 @@ def read(plan: Path) -> tuple[list[Planned], float]:
 def _beside(plan: Path, metrics: str) -> str:
     """Return a run's file where the plan is now: it names it from the repository, the reader may be elsewhere."""
     parts = metrics.split("/")
-    kind = max(i for i, part in enumerate(parts) if part in KINDS)
-    return str(plan.parent.joinpath(*parts[kind:]))
+    inside = parts[-5:] if parts[-5:][0] == TIMING else parts[-6:]
+    if inside[0] not in (TRAINING, TIMING):
+        raise ValueError
+    return str(plan.parent.joinpath(*inside))
 
 
 def line(plan: Path, now: float) -> str:

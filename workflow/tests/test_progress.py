@@ -79,7 +79,23 @@ def test_a_variant_with_a_comma_shifts_no_column(folder):
     assert progress.last_row(path)["step"] == "100"
 
 
-def test_the_plan_is_read_from_where_it_lies(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "inside", ["runs/ant_2x4/runs/default/seed0/metrics.csv", "efficiency/ant_2x4/happo/repeat0/metrics.csv"]
+)
+def test_a_run_is_found_whatever_the_suite_and_the_algorithm_are_called(tmp_path, inside):
+    folder = tmp_path / "elsewhere/runs"
+    plan.write([progress.Planned(f"results/runs/{inside}", 100, 1.0, True)], folder)
+    [run], _ = progress.read(folder / progress.PLAN)
+    assert run.metrics == str(folder / inside)
+
+
+def test_a_plan_of_something_else_is_refused(folder):
+    plan.write([progress.Planned("results/tiny/metrics.csv", 100, 1.0, True)], folder)
+    with pytest.raises(ValueError, match="is not a plan"):
+        progress.read(folder / progress.PLAN)
+
+
+def test_the_plan_is_read_from_where_it_lies(folder, monkeypatch):
     plan.write([progress.Planned("results/tiny/runs/ant_2x4/happo/default/seed0/metrics.csv", 100, 1.0, True)], folder)
     monkeypatch.chdir("/")
     [run], _ = progress.read(folder / progress.PLAN)
