@@ -11,6 +11,7 @@ use; 3 a number became infinite or NaN; 128 + n ended by signal n. After all but
 
 import argparse
 import contextlib
+import importlib
 import re
 import sys
 import time
@@ -35,7 +36,9 @@ def arguments(**options: bool) -> Parser:
     """Return the command line's parser, made with argparse's `options`."""
     parser = Parser(prog="python -m algorithms.train", description="Train one algorithm on one scenario.", **options)
     parser.add_argument("--scenario", required=True, help="such as ant_2x4; an unknown one lists all")
-    parser.add_argument("--algorithm", required=True, help="mafocops, macpo, mappo_l, happo or mappo")
+    parser.add_argument(
+        "--algorithm", required=True, help="mafocops, macpo, mappo_l, happo, mappo or another file of algorithms/"
+    )
     parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
     parser.add_argument("--steps", type=int, default=10_000_000, help="environment steps, rounded up to whole rollouts")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings", help="such as lam=2.2")
@@ -49,13 +52,11 @@ def arguments(**options: bool) -> Parser:
 
 def task_of(options: argparse.Namespace) -> tuple:
     """Return the `Task` and the algorithm's class, or raise ValueError with one sentence."""
-    from . import ALGORITHMS
     from .core.config import parse
     from .core.run import Task
 
     envs.scenarios.get(options.scenario)
-    if options.algorithm not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm '{options.algorithm}': choose from {', '.join(ALGORITHMS)}")
+    algorithm = class_of(options.algorithm)
     for name in ("steps", "threads"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} {getattr(options, name)} is out of range: it must be at least 1")
@@ -64,7 +65,6 @@ def task_of(options: argparse.Namespace) -> tuple:
     pairs = [text.partition("=") for text in options.settings]
     if unpaired := [name for name, equals, _ in pairs if not equals]:
         raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
-    algorithm = ALGORITHMS[options.algorithm]
     variant = options.variant or ",".join(options.settings) or "default"
     if not VARIANT.fullmatch(variant):
         raise ValueError(f"the variant {variant!r} is not valid: use letters, digits and _ . , = + -")
@@ -76,6 +76,27 @@ def task_of(options: argparse.Namespace) -> tuple:
     config = parse(algorithm.Config, named.get(variant, {}) | {name: value for name, _, value in pairs})
     identity = (options.scenario, options.algorithm, variant, options.seed, options.steps)
     return Task(*identity, config, envs.TASK_VERSION), algorithm
+
+
+def class_of(name: str) -> type:
+    """Return the class of an algorithm: one of ALGORITHMS, or the only one with `update_agent` in algorithms/<name>.py.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
+    from . import ALGORITHMS
+
+    if name in ALGORITHMS:
+        return ALGORITHMS[name]
+    if not (name.isidentifier() and Path(__file__).with_name(f"{name}.py").exists()):
+        valid = ", ".join(ALGORITHMS)
+        raise ValueError(f"unknown algorithm '{name}': choose from {valid}, or add its file to algorithms/")
+    module = importlib.import_module(f".{name}", __package__)
+    own = [kind for kind in vars(module).values() if getattr(kind, "__module__", None) == module.__name__]
+    found = [kind for kind in own if hasattr(kind, "update_agent")]
+    if len(found) != 1:
+        raise ValueError(f"algorithms/{name}.py has {len(found)} classes with update_agent: it needs one")
+    return found[0]
 
 
 def env_maker(task, threads: int):

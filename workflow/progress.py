@@ -7,14 +7,16 @@ starts, and the last line of each metrics file; it can be called at any time whi
 """
 
 import argparse
+import csv
 import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PLAN = "plan.json"
+TRAINING, TIMING = "runs", "efficiency"  # folders of runs in that of a suite; a timing run has no variant
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ def last_row(metrics: Path) -> dict[str, str] | None:
     """Return the last row of a metrics file: empty where there is none yet, None where the file is absent."""
     try:
         with metrics.open("rb") as file:
-            header = file.readline().decode(errors="replace").rstrip("\n").split(",")
+            header = file.readline().decode(errors="replace").rstrip("\r\n").split(",")
             file.seek(max(file.tell(), os.fstat(file.fileno()).st_size - 4096))
             rows = file.read().split(b"\n")[:-1]  # a line without its end is still being written
+        row = next(csv.reader([rows[-1].decode(errors="replace")]), []) if rows else []
     except OSError:
         return None
-    return dict(zip(header, rows[-1].decode(errors="replace").split(","), strict=False)) if rows else {}
+    except csv.Error:  # a file of another project that is none: its figures will say so
+        return {}
+    return dict(zip(header, row, strict=False))
 
 
 def failed(metrics: Path) -> bool:
@@ -69,8 +74,8 @@ def _modified(path: str) -> float:
         return 0.0
 
 
-def line(plan: Path, now: float) -> str:
-    """Return the sentence on a suite; `now` in seconds since the epoch.
+def read(plan: Path) -> tuple[list[Planned], float]:
+    """Return the runs of a plan, their metrics files in the plan's folder, and when it was made (epoch seconds).
 
     Raises:
         ValueError: there is no plan in that file.
@@ -78,10 +83,29 @@ def line(plan: Path, now: float) -> str:
     try:
         content = json.loads(plan.read_bytes())
         runs, started = [Planned(**entry) for entry in content["runs"]], float(content["started"])
+        return [replace(run, metrics=_beside(plan, run.metrics)) for run in runs], started
     except OSError:
         raise ValueError(f"{plan} does not exist: start the workflow first, it writes its plan there") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{plan} is not a plan: start the workflow again, it writes its plan there") from None
+
+
+def _beside(plan: Path, metrics: str) -> str:
+    """Return a run's file where the plan is now: it names it from the repository, the reader may be elsewhere."""
+    parts = metrics.split("/")
+    inside = parts[-5:] if parts[-5:][0] == TIMING else parts[-6:]
+    if inside[0] not in (TRAINING, TIMING):
+        raise ValueError
+    return str(plan.parent.joinpath(*inside))
+
+
+def line(plan: Path, now: float) -> str:
+    """Return the sentence on a suite; `now` in seconds since the epoch.
+
+    Raises:
+        ValueError: there is no plan in that file.
+    """
+    runs, started = read(plan)
     parts = done(runs, started)
     ahead = sum(run.seconds for run in runs if run.ahead)
     seen = sum(run.seconds * part for run, part in zip(runs, parts, strict=True) if run.ahead)

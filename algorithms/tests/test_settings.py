@@ -105,3 +105,24 @@ def test_settings_of_a_task_are_plain_json_even_when_infinite():
     command = ["--scenario", "ant_2x4", "--algorithm", "mafocops", "--set", "nu_max=inf", "hidden=8"]
     task, _ = train.task_of(train.arguments().parse_args(command))
     assert task.settings()["nu_max"] == "inf" and task.settings()["hidden"] == [8]
+
+
+@EVERY
+def test_an_algorithm_is_found_by_its_file_alone(name, monkeypatch):
+    kind = ALGORITHMS[name]
+    monkeypatch.delitem(ALGORITHMS, name)
+    assert train.class_of(name) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ppo", "unknown algorithm 'ppo': choose from mafocops, .*, or add its file to algorithms/"),
+        ("core", "unknown algorithm 'core'"),
+        ("../algorithms/happo", "unknown algorithm"),
+        ("evaluate", "algorithms/evaluate.py has 0 classes with update_agent: it needs one"),
+    ],
+)
+def test_what_is_no_algorithm_is_refused(name, words):
+    with pytest.raises(ValueError, match=words):
+        train.class_of(name)

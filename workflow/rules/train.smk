@@ -12,7 +12,7 @@ rule train:
         algorithm="|".join(sources.algorithms()),
     retries: ATTEMPTS - 1
     conda:
-        "../../environment.yml"
+        f"{workflow.basedir}/environment.yml"  # also for a rule elsewhere that is made from this one
     threads: 1
     resources:
         gpu=1,

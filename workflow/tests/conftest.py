@@ -167,6 +167,14 @@ def project(tmp_path) -> Iterator[Project]:
 
 
 @pytest.fixture
+def real_project(tmp_path) -> Iterator[Project]:
+    """A copy with the trainer as it is."""
+    found = Project(_copy(tmp_path / "project"))
+    yield found
+    found.end()
+
+
+@pytest.fixture
 def real_projects(tmp_path) -> Iterator[tuple[Project, Project]]:
     """Two copies with the trainer as it is, but for checkpoints after every iteration."""
     roots = [_copy(tmp_path / name) for name in ("project", "other")]

@@ -73,6 +73,36 @@ def test_a_line_that_is_still_being_written_is_not_read(folder):
     assert progress.last_row(path)["step"] == "10"
 
 
+def test_a_variant_with_a_comma_shifts_no_column(folder):
+    path = Path(metrics(folder, 0, []))
+    path.write_text(COLUMNS + '\n"k_p=0.1,k_i=1",happo,1,100,1.0\n')
+    assert progress.last_row(path)["step"] == "100"
+
+
+@pytest.mark.parametrize(
+    "inside", ["runs/ant_2x4/runs/default/seed0/metrics.csv", "efficiency/ant_2x4/happo/repeat0/metrics.csv"]
+)
+def test_a_run_is_found_whatever_the_suite_and_the_algorithm_are_called(tmp_path, inside):
+    folder = tmp_path / "elsewhere/runs"
+    plan.write([progress.Planned(f"results/runs/{inside}", 100, 1.0, True)], folder)
+    [run], _ = progress.read(folder / progress.PLAN)
+    assert run.metrics == str(folder / inside)
+
+
+def test_a_plan_of_something_else_is_refused(folder):
+    plan.write([progress.Planned("results/tiny/metrics.csv", 100, 1.0, True)], folder)
+    with pytest.raises(ValueError, match="is not a plan"):
+        progress.read(folder / progress.PLAN)
+
+
+def test_the_plan_is_read_from_where_it_lies(folder, monkeypatch):
+    plan.write([progress.Planned("results/tiny/runs/ant_2x4/happo/default/seed0/metrics.csv", 100, 1.0, True)], folder)
+    monkeypatch.chdir("/")
+    [run], _ = progress.read(folder / progress.PLAN)
+    assert run.metrics == metrics(folder, 0, [100])
+    assert progress.line(folder / progress.PLAN, time.time()).startswith("[1/1 runs")
+
+
 def test_long_files_are_read_from_their_end(folder):
     path = Path(metrics(folder, 0, list(range(5000))))
     assert progress.last_row(path)["step"] == "4999"

@@ -4,6 +4,17 @@ import re
 
 import pytest
 
+from workflow.tests.conftest import FAKE_TRAINER
+
+OTHER_RULE = """
+use rule train as train_other with:
+    input:
+        source=local("other.py"),
+    wildcard_constraints:
+        algorithm="other",
+    params:
+        command="python other.py",
+"""
 MAIN = {"ant_2x4 mafocops default 0", "ant_2x4 happo default 0"}
 
 
@@ -92,19 +103,19 @@ def test_a_failed_run_never_blocks_a_figure_and_is_tried_again_by_the_next_call(
     assert project.calls() == []
 
 
-def test_algorithms_of_other_projects_join_by_a_rule(project):
-    rules = "workflow/examples/foreign.smk"
+def test_a_command_that_takes_the_trainers_arguments_joins_by_a_rule_and_gets_its_settings(project):
+    (project.root / "other.py").write_text(FAKE_TRAINER)
+    (project.root / "other.smk").write_text(OTHER_RULE)
     project.config |= {
-        "algorithms": ["happo", "compatible", "foreign"],
-        "extra_algorithms": {"compatible": rules, "foreign": rules},
-        "settings": {"compatible": {"all": {"anything": 3}}},
+        "algorithms": ["happo", "other"],
+        "extra_algorithms": {"other": "other.smk"},
+        "settings": {"other": {"all": {"anything": 3}}},
     }
     done = project.snakemake("--cores", "2", "figure2")
     assert done.returncode == 0, done.stdout[-3000:]
+    assert project.calls() == ["ant_2x4 happo default 0", "ant_2x4 other default 0 anything=3"]
     drawn = (project.root / "results/tiny/figures/figure2.csv").read_text()
-    assert all(name in drawn for name in ("happo", "compatible", "foreign"))
-    log = project.root / "results/tiny/runs/ant_2x4/compatible/default/seed0/train.log"
-    assert "--set anything=3" in log.read_text()
+    assert all(f",{name}," in drawn for name in ("happo", "other"))
 
 
 @pytest.mark.parametrize(
