@@ -7,12 +7,7 @@ rule learning_curves:
         source=local(sources.analysis()),
     output:
         multiext("<results>/figures/{figure}", ".png", ".csv", ".caption.txt"),
-        svg=report(
-            "<results>/figures/{figure}.svg",
-            caption="../report/figure.rst",
-            category=section,
-            labels={"artefact": "{figure}", "content": "learning curves"},
-        ),
+        svg="<results>/figures/{figure}.svg",
     log:
         "<results>/logs/figures/{figure}.log",
     wildcard_constraints:
@@ -35,12 +30,7 @@ rule efficiency_table:
         source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
-        markdown=report(
-            "<results>/tables/{table}.md",
-            caption="../report/table.rst",
-            category=section,
-            labels={"artefact": "{table}", "content": "efficiency"},
-        ),
+        markdown="<results>/tables/{table}.md",
     log:
         "<results>/logs/tables/{table}.log",
     wildcard_constraints:
@@ -62,12 +52,7 @@ rule sensitivity_table:
         source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
-        markdown=report(
-            "<results>/tables/{table}.md",
-            caption="../report/table.rst",
-            category=section,
-            labels={"artefact": "{table}", "content": "sensitivity"},
-        ),
+        markdown="<results>/tables/{table}.md",
     log:
         "<results>/logs/tables/{table}.log",
     wildcard_constraints:
@@ -94,18 +79,8 @@ rule comparison:
     output:
         multiext("<results>/comparison", ".csv", ".tex", ".caption.txt"),
         multiext("<results>/comparison_profile", ".png", ".csv", ".caption.txt"),
-        markdown=report(
-            "<results>/comparison.md",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "all algorithms over all scenarios"},
-        ),
-        svg=report(
-            "<results>/comparison_profile.svg",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "performance profiles"},
-        ),
+        markdown="<results>/comparison.md",
+        svg="<results>/comparison_profile.svg",
     log:
         "<results>/logs/comparison.log",
     conda:
@@ -127,12 +102,7 @@ rule verdict:
         source=local(sources.analysis()),
     output:
         "<results>/verdict.csv",
-        markdown=report(
-            "<results>/verdict.md",
-            caption="../report/verdict.rst",
-            category="Verdict",
-            labels={"artefact": "verdict", "content": "every comparison"},
-        ),
+        markdown="<results>/verdict.md",
     log:
         "<results>/logs/verdict.log",
     conda:
