@@ -1,4 +1,4 @@
-"""Figures and tables as the report shows them: the files beside each other that `style.save` and `tables.save` wrote."""
+"""Figures and tables as the report shows them: files side by side that `style.save` and `tables.save` wrote."""
 
 import base64
 import html
@@ -70,11 +70,9 @@ class Artefact:
 def title(name: str) -> str:
     """Return the heading of an artefact: "Figure 2", "Table 1", else words."""
     numbered = re.fullmatch(r"(figure|table)(\d+)", name)
-    return (
-        f"{numbered[1].capitalize()} {numbered[2]}"
-        if numbered
-        else TITLES.get(name, name.replace("_", " ").capitalize())
-    )
+    if numbered:
+        return f"{numbered[1].capitalize()} {numbered[2]}"
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -110,7 +108,7 @@ def _artefact(base: Path, target: str) -> Artefact:
     beside = {kind: path for kind, path in beside.items() if path.exists()}
     caption_file = Path(f"{base}.caption.txt")
     caption = caption_file.read_text().strip() if caption_file.exists() else ""
-    blocks = markup.parse(beside["md"].read_text()) if "md" in beside else []
+    blocks = _blocks(beside["md"]) if "md" in beside else []
     drawing = _drawing(beside)
     return Artefact(
         name=base.name,
@@ -121,6 +119,13 @@ def _artefact(base: Path, target: str) -> Artefact:
         downloads=[download(path, shown=path == drawing) for path in beside.values()],
         target=target,
     )
+
+
+def _blocks(path: Path) -> list[markup.Block]:
+    try:
+        return markup.parse(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not a table of this package: {error}") from None
 
 
 def _drawing(beside: dict[str, Path]) -> Path | None:

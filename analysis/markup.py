@@ -1,4 +1,4 @@
-"""Reads the Markdown that this package writes: headings, paragraphs, pipe tables and code in backticks; nothing else."""
+"""Reads the Markdown that this package writes: headings, paragraphs, pipe tables; nothing else."""
 
 import re
 from collections.abc import Sequence

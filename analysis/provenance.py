@@ -1,4 +1,4 @@
-"""What the report says of the runs themselves, read from the manifest: how they ended, their settings, and the machine."""
+"""What the report says of the runs, read from the manifest: how they ended, their settings, and their machines."""
 
 import json
 from collections import Counter

@@ -2,7 +2,7 @@
 
     python -m analysis.report --suite quick --configfile results/quick/config.yaml --steps 192000 --seeds 0 \
         --scenarios ant_2x4 --algorithms mafocops happo --artefacts results/quick/figures/figure2.svg FILE ... \
-        --verdict results/quick/verdict.csv --manifest results/quick/manifest.json --videos FILE ... --output report.html
+        --verdict results/quick/verdict.csv --manifest results/quick/manifest.json --videos FILE ... --output FILE
 
 The page is `page/report.html.j2` with its style and its script; the same inputs give the same bytes.
 """
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup, escape
 
 from analysis import artefacts, captions, files, markup, output, provenance, style
@@ -29,7 +30,7 @@ SECTIONS = (
     (
         "performance",
         "Appendix G: performance",
-        "Episode return and cost while learning: median and 25 to 75 % of the seeds, as in Figures 2 to 5 of the paper.",
+        "Episode return and cost while learning: median and 25 to 75 % of the seeds.",
         ("figure2", "figure3", "figure4", "figure5"),
     ),
     (
@@ -90,7 +91,7 @@ def verdicts(path: str) -> dict:
     rows = frame.fillna("").assign(
         artefact=frame["artefact"].map(artefacts.title),
         scenario=frame["scenario"].map(scenario_title),
-        **{name: column.map("{:.4g}".format).replace("nan", "") for name, column in numbers.items()},
+        **{name: column.map(_number) for name, column in numbers.items()},
     )
     unknown = set(rows["verdict"]) - set(MARKS)
     if unknown:
@@ -104,6 +105,11 @@ def verdicts(path: str) -> dict:
         "path": path,
         "file": artefacts.download(Path(path)),
     }
+
+
+def _number(value: float) -> str:
+    """Return four digits, or all of those before the point; empty if there is no number."""
+    return "" if np.isnan(value) else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def scenario_title(name: object) -> str:
