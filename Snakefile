@@ -8,9 +8,6 @@ min_version("9.27")
 configfile: "workflow/config/paper.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "workflow/rules/common.smk"
 
 
@@ -28,6 +25,9 @@ localrules:
     learning_curves,
     efficiency_table,
     sensitivity_table,
+    pareto,
+    iteration_time,
+    evaluation,
     comparison,
     manifest,
     verdict,
@@ -37,7 +37,7 @@ localrules:
 
 rule all_figures:
     input:
-        expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
+        expand("<results>/figures/{figure}.svg", figure=(*runs.figures(SUITE), *runs.VIEWS)),
 
 
 rule all_tables:

@@ -43,7 +43,7 @@ def entry(path: str) -> dict:
         "sha256": None if missing else hashlib.sha256(metrics.read_bytes()).hexdigest(),
         "law_hash": None if missing else law_hash(metrics),
         "recorded": found is not None and not (missing or failed),
-        **{key: known.get(key) for key in (*KEPT, "settings", "versions")},
+        **{key: known.get(key) for key in (*KEPT, "settings", "versions", "hardware")},
     }
 
 

@@ -14,6 +14,7 @@ SENSITIVITY = {"table3": "lam", "table4": "nu_max"}
 EFFICIENCY = ("table1", "table2")
 SAFETY = "figure6"
 FIGURES = (*(f"figure{i}" for i in range(2, 7)), LEGACY)
+VIEWS = ("pareto", "iteration_time")  # beyond the paper, of every suite
 ARTEFACTS = (*FIGURES, *(f"table{i}" for i in range(1, 5)))
 PAIR = ("mafocops", "macpo")  # filmed side by side
 REFERENCE = "happo"  # Tables 3 and 4 are normalised by its runs

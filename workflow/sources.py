@@ -81,3 +81,10 @@ def analysis() -> tuple[str, ...]:
     """Return the source files and published numbers behind figures and tables; redrawing all of them is cheap."""
     found = [*(ROOT / "analysis").glob("*.py"), *(ROOT / "analysis/paper").glob("*.csv")]
     return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))
+
+
+@cache
+def page() -> tuple[str, ...]:
+    """Return what the report is made of beside the code: template, style, script, and the list of deviations."""
+    found = [*(ROOT / "analysis/page").glob("*"), ROOT / "analysis/paper/deviations.md"]
+    return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import benchmark, learning_curves
+from analysis import bars, benchmark, learning_curves
 from analysis.tests.conftest import ALGORITHMS
 from envs.scenarios import SCENARIOS
 
@@ -84,7 +84,7 @@ def test_nothing_is_written_for_a_file_that_is_no_measurement(measurement, comma
 @pytest.mark.parametrize("chosen", [["ant_2x4"], ["halfcheetah_2x3", "ant_4x2"], list(SCENARIOS)])
 def test_legend_and_bars_lie_inside_the_figure(measurement, chosen):
     frame = benchmark.read([measurement(s, a) for s in chosen for a in ALGORITHMS])
-    figure = benchmark.draw(frame, "A caption.")
+    figure = bars.draw(frame.assign(speed=frame["end_to_end"]), benchmark.PARTS, "A caption.")
     figure.draw_without_rendering()
     boxes = [figure.legends[0].get_window_extent(), *(axis.get_tightbbox() for axis in figure.axes)]
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)

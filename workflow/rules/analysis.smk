@@ -7,12 +7,7 @@ rule learning_curves:
         source=local(sources.analysis()),
     output:
         multiext("<results>/figures/{figure}", ".png", ".csv", ".caption.txt"),
-        svg=report(
-            "<results>/figures/{figure}.svg",
-            caption="../report/figure.rst",
-            category=section,
-            labels={"artefact": "{figure}", "content": "learning curves"},
-        ),
+        svg="<results>/figures/{figure}.svg",
     log:
         "<results>/logs/figures/{figure}.log",
     wildcard_constraints:
@@ -35,12 +30,7 @@ rule efficiency_table:
         source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
-        markdown=report(
-            "<results>/tables/{table}.md",
-            caption="../report/table.rst",
-            category=section,
-            labels={"artefact": "{table}", "content": "efficiency"},
-        ),
+        markdown="<results>/tables/{table}.md",
     log:
         "<results>/logs/tables/{table}.log",
     wildcard_constraints:
@@ -62,12 +52,7 @@ rule sensitivity_table:
         source=local(sources.analysis()),
     output:
         multiext("<results>/tables/{table}", ".csv", ".tex", ".caption.txt"),
-        markdown=report(
-            "<results>/tables/{table}.md",
-            caption="../report/table.rst",
-            category=section,
-            labels={"artefact": "{table}", "content": "sensitivity"},
-        ),
+        markdown="<results>/tables/{table}.md",
     log:
         "<results>/logs/tables/{table}.log",
     wildcard_constraints:
@@ -87,6 +72,64 @@ rule sensitivity_table:
         "--expected {params.expected} {params.note} --output {params.base} 2> {log}"
 
 
+rule pareto:
+    input:
+        metrics=runs.main_runs(SUITE),
+        source=local(sources.analysis()),
+    output:
+        multiext("<results>/figures/pareto", ".png", ".csv", ".caption.txt"),
+        svg="<results>/figures/pareto.svg",
+    log:
+        "<results>/logs/figures/pareto.log",
+    conda:
+        "../../environment.yml"
+    params:
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.svg, strip_suffix=".svg"),
+        note=NOTE,
+    shell:
+        "python -m analysis.pareto --metrics {input.metrics} --expected {params.expected} {params.note} "
+        "--output {params.base} 2> {log}"
+
+
+rule iteration_time:
+    input:
+        metrics=runs.needed(SUITE, "table1"),
+        source=local(sources.analysis()),
+    output:
+        multiext("<results>/figures/iteration_time", ".png", ".csv", ".caption.txt"),
+        svg="<results>/figures/iteration_time.svg",
+    log:
+        "<results>/logs/figures/iteration_time.log",
+    conda:
+        "../../environment.yml"
+    params:
+        expected=lambda wildcards, input: len(input.metrics),
+        base=subpath(output.svg, strip_suffix=".svg"),
+        note=NOTE,
+    shell:
+        "python -m analysis.iteration_time --metrics {input.metrics} --expected {params.expected} {params.note} "
+        "--output {params.base} 2> {log}"
+
+
+rule evaluation:
+    input:
+        evaluations=runs.evaluations(SUITE),
+        source=local(sources.analysis()),
+    output:
+        multiext("<results>/evaluation", ".csv", ".tex", ".caption.txt"),
+        markdown="<results>/evaluation.md",
+    log:
+        "<results>/logs/evaluation.log",
+    conda:
+        "../../environment.yml"
+    params:
+        base=subpath(output.markdown, strip_suffix=".md"),
+        note=NOTE,
+    shell:
+        "python -m analysis.evaluation --evaluations {input.evaluations} {params.note} --output {params.base} 2> {log}"
+
+
 rule comparison:
     input:
         metrics=runs.main_runs(SUITE),
@@ -97,30 +140,10 @@ rule comparison:
         multiext("<results>/comparison_pairs", ".csv", ".tex", ".caption.txt"),
         multiext("<results>/comparison_profile", ".png", ".csv", ".caption.txt"),
         multiext("<results>/comparison_seeds", ".png", ".csv", ".caption.txt"),
-        markdown=report(
-            "<results>/comparison.md",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "all algorithms over all scenarios"},
-        ),
-        pairs=report(
-            "<results>/comparison_pairs.md",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "every pair of algorithms"},
-        ),
-        profile=report(
-            "<results>/comparison_profile.svg",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "performance profiles"},
-        ),
-        seeds=report(
-            "<results>/comparison_seeds.svg",
-            caption="../report/comparison.rst",
-            category="Comparison",
-            labels={"artefact": "comparison", "content": "what fewer seeds would have said"},
-        ),
+        "<results>/comparison_pairs.md",
+        "<results>/comparison_profile.svg",
+        "<results>/comparison_seeds.svg",
+        markdown="<results>/comparison.md",
     log:
         "<results>/logs/comparison.log",
     conda:
@@ -142,12 +165,7 @@ rule verdict:
         source=local(sources.analysis()),
     output:
         "<results>/verdict.csv",
-        markdown=report(
-            "<results>/verdict.md",
-            caption="../report/verdict.rst",
-            category="Verdict",
-            labels={"artefact": "verdict", "content": "every comparison"},
-        ),
+        markdown="<results>/verdict.md",
     log:
         "<results>/logs/verdict.log",
     conda:

@@ -54,16 +54,6 @@ def failures_so_far(wildcards):
     return FAILURES.get(f"{run}/metrics.csv", 0)
 
 
-def section(wildcards):
-    """Return the section of the supplement that a figure or table belongs to."""
-    name = wildcards.get("figure") or wildcards.get("table")
-    if name == runs.LEGACY:
-        return "Errors of the original code"
-    if name in runs.EFFICIENCY:
-        return "Appendix H: efficiency"
-    return "Appendix I: sensitivity" if name in (*runs.SENSITIVITY, runs.SAFETY) else "Appendix G: performance"
-
-
 def published_value(wildcards):
     """Return the value that the main runs use for the parameter of Table 3 or 4."""
     first = runs.scenarios_of(SUITE, wildcards.table)[0]
@@ -122,7 +112,7 @@ def begin():
     except ValueError as error:
         raise WorkflowError(str(error))
     plan.write(planned(), Path(SUITE.folder))
-    Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # read by the rule `report`
+    Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # for the commands in the report
     print(plan.describe(planned(), CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)

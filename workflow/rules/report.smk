@@ -6,12 +6,7 @@ rule manifest:
         metrics=runs.every(SUITE),
         source=local(sources.analysis()),
     output:
-        report(
-            "<results>/manifest.json",
-            caption="../report/manifest.rst",
-            category="Provenance",
-            labels={"artefact": "manifest", "content": "every run"},
-        ),
+        "<results>/manifest.json",
     log:
         "<results>/logs/manifest.log",
     conda:
@@ -22,11 +17,18 @@ rule manifest:
 
 rule report:
     input:
-        expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
-        expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
-        "<results>/comparison.md",
-        "<results>/verdict.md",
-        "<results>/manifest.json",
+        artefacts=[
+            *expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
+            *expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
+            *expand("<results>/figures/{figure}.svg", figure=runs.VIEWS),
+            *expand("<results>/{table}.md", table=("comparison", "comparison_pairs", "evaluation")),
+            *expand("<results>/comparison_{figure}.svg", figure=("profile", "seeds")),
+        ],
+        verdict="<results>/verdict.csv",
+        manifest="<results>/manifest.json",
+        videos=runs.videos(SUITE),
+        source=local(sources.analysis()),
+        page=local(sources.page()),
     output:
         "<results>/report.html",
     log:
@@ -35,7 +37,14 @@ rule report:
         "../../environment.yml"
     params:
         config=f"{SUITE.folder}/config.yaml",
+        suite=SUITE.name,
+        steps=SUITE.steps,
+        seeds=SUITE.seeds,
+        scenarios=SUITE.scenarios,
+        algorithms=SUITE.algorithms,
+        note=NOTE,
     shell:
-        # A second Snakemake reads what the first has recorded so far; the first one holds the lock.
-        "snakemake --cores 1 --configfile {params.config} --nolock --report {output} "
-        "all_figures all_tables comparison verdict manifest > {log} 2>&1"
+        "python -m analysis.report --suite {params.suite} --configfile {params.config} --steps {params.steps} "
+        "--seeds {params.seeds} --scenarios {params.scenarios} --algorithms {params.algorithms} {params.note} "
+        "--artefacts {input.artefacts} --verdict {input.verdict} --manifest {input.manifest} --videos {input.videos} "
+        "--output {output} 2> {log}"

@@ -8,12 +8,7 @@ rule film:
         metrics=f"<results>/runs/{{scenario}}/{{algorithm}}/default/seed{SUITE.seeds[0]}/metrics.csv",
         source=local(FILM),
     output:
-        report(
-            "<results>/videos/{scenario}/{algorithm}.mp4",
-            caption="../report/video.rst",
-            category="Videos",
-            labels={"scenario": "{scenario}", "algorithm": "{algorithm}"},
-        ),
+        "<results>/videos/{scenario}/{algorithm}.mp4",
     log:
         "<results>/logs/videos/{scenario}/{algorithm}.log",
     wildcard_constraints:
@@ -37,12 +32,7 @@ rule film_pair:
         ),
         source=local(FILM),
     output:
-        report(
-            f"<results>/videos/{{scenario}}/{'_'.join(runs.PAIR)}.mp4",
-            caption="../report/video.rst",
-            category="Videos",
-            labels={"scenario": "{scenario}", "algorithm": " and ".join(runs.PAIR)},
-        ),
+        f"<results>/videos/{{scenario}}/{'_'.join(runs.PAIR)}.mp4",
     log:
         f"<results>/logs/videos/{{scenario}}/{'_'.join(runs.PAIR)}.log",
     retries: ATTEMPTS - 1
