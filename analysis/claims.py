@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, style
+from analysis import captions, collect, statistics, style
 from analysis.captions import PUBLISHED_STEPS
 from analysis.collect import WHOLE
 from analysis.judging import STATEMENTS, judged, too_short
@@ -141,18 +141,14 @@ def _within(
 
 def _above(x: pd.Series, y: pd.Series) -> float:
     """Return the share of pairs in which x is above y; a tie counts one half."""
-    return float((1 + np.sign(np.subtract.outer(x.to_numpy(), y.to_numpy()))).mean() / 2)
+    return float(statistics.probability_of_improvement(x.to_numpy(), y.to_numpy()))
 
 
 def _better(ours: pd.DataFrame, rival: pd.DataFrame, bound: float) -> float:
-    """Return the share of pairs in which our run is better: feasible first, then by return, or by cost if neither is.
-
-    The rule is that of Deb (2000), "An efficient constraint handling method for genetic algorithms".
-    """
+    """Return the share of pairs in which our run is better, feasibility first."""
     runs = pd.concat([ours, rival])
-    feasible = runs["final_cost"] <= bound
-    keys = np.stack([feasible, runs["final_return"].where(feasible, -runs["final_cost"])])
-    ranks = pd.Series(np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1))
+    returns, costs = runs["final_return"].to_numpy(), runs["final_cost"].to_numpy()
+    ranks = pd.Series(statistics.feasibility_first(returns, costs, costs <= bound))
     return _above(ranks[: len(ours)], ranks[len(ours) :])
 
 
