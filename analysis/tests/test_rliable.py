@@ -51,7 +51,7 @@ def columns(matrix):
 
 
 def agree(name, ours, theirs, record_property):
-    largest = np.max(np.abs(np.asarray(ours) - np.asarray(theirs)))
+    largest = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
     record_property(name, largest)
     print(f"{name}: largest difference to rliable {largest:.1e}")
     assert largest <= EXACT
