@@ -52,7 +52,7 @@ def columns(matrix):
 
 def agree(name, ours, theirs, record_property):
     largest = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
-    record_property(name, largest)
+    record_property(name, float(largest))
     print(f"{name}: largest difference to rliable {largest:.1e}")
     assert largest <= EXACT
 
@@ -144,6 +144,6 @@ def test_intervals_with_our_own_generator_differ_by_the_bootstraps_noise_alone(r
     statistic = statistics.pooled(statistics.interquartile_mean)
     found = statistics.stratified_bootstrap(columns(data), statistic, np.random.default_rng(0), 4000)
     relative = np.max(np.abs(np.asarray(found) - expected["x"][:, 0])) / np.diff(found)[0]
-    record_property("share of the width", relative)
+    record_property("share of the width", float(relative))
     print(f"4000 resamples of either: ends differ by {relative:.1%} of the interval's width")
     assert relative < 0.05
