@@ -15,6 +15,7 @@ import torch
 
 from algorithms import ALGORITHMS, benchmark, evaluate, train
 from algorithms.core import run as run_module
+from envs import vector
 from envs.scenarios import SCENARIOS
 from envs.vector import Step
 
@@ -262,6 +263,7 @@ def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, mon
 
 def test_an_evaluation_is_the_same_at_any_number_of_threads_and_of_episodes(make_run, tmp_path, monkeypatch):
     make_run(tmp_path, scenario="ant_2x4", steps=100).train(quiet)
+    monkeypatch.setattr(vector, "EPISODE_LIMIT", 100)  # more than 32 worlds for a thousand steps take half a minute
     found = {}
     for arguments in (("40", "1"), ("40", "2"), ("3", "2")):
         command = ["evaluate", str(tmp_path), "--episodes", arguments[0], "--threads", arguments[1]]
