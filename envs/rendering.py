@@ -7,9 +7,10 @@ a display to render later in the same process.
 """
 
 import copy
-import ctypes.util
+import ctypes
 import os
 import sys
+from ctypes.util import find_library
 
 import mujoco
 import numpy as np
@@ -22,7 +23,7 @@ HEIGHT, WIDTH = 480, 640
 UNSAFE_COLOR = (0.9, 0.05, 0.05, 1.0)
 LIMIT_COLOR = (1.0, 0.8, 0.0, 1.0)
 MISSING_OPENGL = (
-    "rendering needs OpenGL without a display: install libegl1 and libgl1-mesa-dri, "
+    "rendering needs OpenGL without a display: install libegl1, libgl1-mesa-dri and libopengl0, "
     "or libosmesa6 and set MUJOCO_GL=osmesa"
 )
 _CAMERA = {  # distance in metres, elevation in degrees, metres ahead of the robot
@@ -130,10 +131,10 @@ def _gl_context(width: int, height: int) -> "mujoco.GLContext":
     try:
         if os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY") or sys.platform != "linux":
             from mujoco import GLContext
-        elif ctypes.util.find_library("EGL"):
+        elif find_library("EGL") and (find_library("OpenGL") or find_library("GL")):  # PyOpenGL needs both
             from mujoco.egl import GLContext
         else:
             from mujoco.osmesa import GLContext
         return GLContext(width, height)
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # PyOpenGL's ways to miss a library
+    except (ImportError, AttributeError, OSError, RuntimeError, ctypes.ArgumentError) as error:  # missing libraries
         raise RuntimeError(MISSING_OPENGL) from error

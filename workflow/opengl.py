@@ -1,10 +1,10 @@
 """Whether this machine can render without a display, found out without importing anything that renders."""
 
-import ctypes.util
 import os
 import sys
+from ctypes.util import find_library
 
-LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}  # by MUJOCO_GL
+NEEDED = {"egl": "libegl1, libgl1-mesa-dri and libopengl0", "osmesa": "libosmesa6"}  # Debian's packages by MUJOCO_GL
 
 
 def missing() -> str:
@@ -15,10 +15,10 @@ def missing() -> str:
     chosen = os.environ.get("MUJOCO_GL", "").lower()
     if chosen in ("disable", "disabled", "off", "false", "0"):
         return f"MUJOCO_GL={chosen} disables rendering: unset it to make videos"
-    if sys.platform != "linux" or chosen not in ("", *LIBRARIES) or (os.environ.get("DISPLAY") and not chosen):
+    if sys.platform != "linux" or chosen not in ("", *NEEDED) or (os.environ.get("DISPLAY") and not chosen):
         return ""  # a display's own OpenGL
-    names = [LIBRARIES[chosen]] if chosen else LIBRARIES.values()
-    if any(map(ctypes.util.find_library, names)):
+    egl = find_library("EGL") and (find_library("OpenGL") or find_library("GL"))
+    if (egl and chosen != "osmesa") or (chosen != "egl" and find_library("OSMesa")):
         return ""
-    package = "libosmesa6" if chosen == "osmesa" else "libegl1 and libgl1-mesa-dri"
-    return f"there is no OpenGL, so no videos are made: install {package} (Debian's names)"
+    packages = NEEDED.get(chosen, " or ".join(NEEDED.values()))
+    return f"videos are left out, for there is no OpenGL: install {packages} (Debian's names)"

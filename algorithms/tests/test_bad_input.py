@@ -140,8 +140,7 @@ def test_evaluating_a_damaged_or_foreign_folder_is_refused_and_leaves_it_alone(
 EVALUATE = {
     "no episodes": (["--episodes", "0"], ["--episodes 0", "at least 1"]),
     "episodes in words": (["--episodes", "all"], ["--episodes", "all"]),
-    "video of another kind": (["--video", "film.docx"], ["film.docx", ".mp4"]),
-    "video in no folder": (["--video", "nowhere/film.mp4"], ["nowhere/film.mp4", "exists"]),
+    "no threads": (["--threads", "0"], ["--threads 0", "at least 1"]),
 }
 
 

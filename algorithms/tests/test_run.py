@@ -15,7 +15,9 @@ import torch
 
 from algorithms import ALGORITHMS, benchmark, evaluate, train
 from algorithms.core import run as run_module
+from envs import vector
 from envs.scenarios import SCENARIOS
+from envs.vector import Step
 
 EVERY = pytest.mark.parametrize("algorithm", ALGORITHMS)
 IDENTITY = ["scenario", "algorithm", "variant", "seed", "iteration", "step"]
@@ -257,6 +259,48 @@ def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, mon
     assert [row["mode"] for row in rows] == ["stochastic"] * 2 + ["deterministic"] * 2
     assert all(0 < int(row["episode_length"]) <= 1000 and row["algorithm"] == "mappo" for row in rows)
     assert "deterministic: return" in capsys.readouterr().out
+
+
+def test_an_evaluation_is_the_same_at_any_number_of_threads_and_of_episodes(make_run, tmp_path, monkeypatch):
+    make_run(tmp_path, scenario="ant_2x4", steps=100).train(quiet)
+    monkeypatch.setattr(vector, "EPISODE_LIMIT", 100)  # more than 32 worlds for a thousand steps take half a minute
+    found = {}
+    for arguments in (("40", "1"), ("40", "2"), ("3", "2")):
+        command = ["evaluate", str(tmp_path), "--episodes", arguments[0], "--threads", arguments[1]]
+        monkeypatch.setattr(sys, "argv", command)
+        evaluate.main()
+        found[arguments] = (tmp_path / "evaluation.csv").read_text().splitlines()
+    assert found["40", "1"] == found["40", "2"]
+    assert found["3", "2"] == [row for row in found["40", "1"] if row.split(",")[5] in ("episode", "0", "1", "2")]
+
+
+def test_an_evaluation_counts_each_cost_against_its_bound(make_run, tmp_path, monkeypatch):
+    more = ("costs=separate", "safety_bound=40,0.5")
+    make_run(tmp_path, scenario="ant_2x4", algorithm="happo", steps=100, more=more).train(quiet)
+    record, ensemble = evaluate.load(tmp_path)
+    env, scripted = evaluate.make_env(record, 2), []
+    cost = np.array([[[1, 0], [0, 1]], [[1, 1], [0, 0]], [[0, 0], [0, 1]], [[1, 0], [1, 1]], [[1, 0], [1, 1]]], float)
+    ended = np.array([[0, 0], [0, 0], [0, 0], [0, 1], [1, 0]], bool)  # of the second world, the last row counts no more
+    zeros = np.zeros(2)
+    for step_cost, end in zip(cost, ended, strict=True):
+        scripted.append(Step(env.reset(), zeros + 2.0, step_cost, end, end & False, env.observation, {}))
+    monkeypatch.setattr(evaluate, "play", lambda *_: iter(scripted))
+    first, second = evaluate.episodes(record, ensemble, 2, "deterministic")
+    names = ("bound", "episode_return", "episode_cost", "episode_cost_wall", "bound_wall", "episode_cost_fall")
+    names += ("bound_fall", "episode_length", "violation", "longest_unsafe")
+    assert [first[name] for name in names] == [40.5, 10, 5, 4, 40, 1, 0.5, 5, 0.5, 2]
+    assert [second[name] for name in names] == [40.5, 8, 4, 1, 40, 3, 0.5, 4, 2.5, 2]
+
+
+def test_a_failed_run_has_an_evaluation_without_rows(make_run, tmp_path, monkeypatch):
+    make_run(tmp_path, steps=100).train(quiet)
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path), "--episodes", "1"])
+    evaluate.main()
+    header = (tmp_path / "evaluation.csv").read_text().splitlines()[0]
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    (tmp_path / "metrics.csv").write_text(rows[0] + "\n")  # as workflow.attempt leaves it
+    evaluate.main()
+    assert (tmp_path / "evaluation.csv").read_text() == header + "\n"
 
 
 def test_an_evaluation_that_cannot_be_written_is_one_sentence(make_run, tmp_path, monkeypatch):

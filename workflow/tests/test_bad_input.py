@@ -17,8 +17,8 @@ from workflow.tests.test_suite import PAPER, merged
 SCENARIO_NAMES = ", ".join(SCENARIOS)
 ALGORITHM_NAMES = "mafocops, macpo, mappo_l, happo, mappo"
 KEYS = (
-    "name, note, steps, seeds, scenarios, algorithms, settings, environment, grids, efficiency, legacy, benchmark, "
-    "extra_algorithms"
+    "name, note, steps, seeds, scenarios, algorithms, settings, environment, grids, efficiency, legacy, "
+    "evaluation, videos, benchmark, extra_algorithms"
 )
 NAME = "use letters, digits, _ and -"
 WORDS = "use letters, digits and any of _ . , : + @ % = / -"
@@ -80,6 +80,9 @@ MISTAKES = [
     ({"grids": {"lam": {"values": [float("nan")]}}}, "grids.lam.values=[nan] holds something that is no number"),
     ({"grids": {"lam": {"algorithm": "macpo"}}}, "unknown setting of macpo 'lam'"),
     ({"benchmark": {"rounds": 0}}, "benchmark.rounds=0 is out of range: it must be at least 1"),
+    ({"evaluation": {"episodes": 0}}, "evaluation.episodes=0 is out of range: it must be at least 1"),
+    ({"videos": {"scenarios": ["ant_3x3"]}}, f"unknown scenario in videos 'ant_3x3': choose from {SCENARIO_NAMES}"),
+    ({"videos": {"algorithms": ["ppo"]}}, f"unknown algorithm in videos 'ppo': choose from {ALGORITHM_NAMES}"),
     ({"legacy": "none"}, "legacy='none' is not a mapping of keys to values or null"),
     ({"settings": {"all": {"all": {"walls": "free"}}}}, "settings.all.all.walls changes the task, not the algorithm"),
     ({"settings": {"ppo": {}}}, "unknown algorithm in settings 'ppo': choose from all, mafocops"),

@@ -87,16 +87,18 @@ def test_without_opengl_all_else_is_made_and_videos_are_refused_in_one_sentence(
     ("chosen", "installed", "word"),
     [
         ("", {"OSMesa"}, ""),
-        ("", {"EGL"}, ""),
+        ("", {"EGL", "OpenGL"}, ""),
+        ("", {"EGL", "GL"}, ""),
+        ("", {"EGL"}, "libopengl0"),
         ("", set(), "libegl1"),
-        ("osmesa", {"EGL"}, "libosmesa6"),
+        ("osmesa", {"EGL", "GL"}, "libosmesa6"),
         ("egl", {"OSMesa"}, "libegl1"),
-        ("off", {"EGL"}, "unset"),
+        ("off", {"EGL", "GL"}, "unset"),
     ],
 )
 def test_what_is_missing_for_videos_is_named(chosen, installed, word, monkeypatch):
     monkeypatch.setattr(opengl.sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setenv("MUJOCO_GL", chosen)
-    monkeypatch.setattr(opengl.ctypes.util, "find_library", lambda name: name if name in installed else None)
+    monkeypatch.setattr(opengl, "find_library", lambda name: name if name in installed else None)
     assert (word in opengl.missing()) if word else not opengl.missing()
