@@ -118,7 +118,7 @@ def scenario_title(name: object) -> str:
 
 
 def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
-    """Return the videos by scenario; each is named `<scenario>/<algorithm>.mp4` or `.../<algorithm>_<algorithm>.mp4`."""
+    """Return the videos by scenario; their files are `<scenario>/<algorithm>.mp4`, or with two algorithms and a _."""
     found: dict[str, list[dict]] = {}
     for path in map(Path, paths):
         names = _players(path.stem)
