@@ -118,26 +118,20 @@ def scenario_title(name: object) -> str:
 
 
 def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
-    """Return the videos by scenario; each is named `<scenario>/<algorithm>.mp4` or `.../<algorithm>_<algorithm>.mp4`.
-
-    A video without content is that of a run that left no policy.
-    """
+    """Return the videos by scenario; their files are `<scenario>/<algorithm>.mp4`, or with two algorithms and a _."""
     found: dict[str, list[dict]] = {}
     for path in map(Path, paths):
-        content = path.read_bytes()
-        uri = artefacts.data_uri(content, "mp4") if content else None
-        label = _players(path.stem)
-        found.setdefault(scenario_title(path.parent.name), []).append({"label": label, "name": path.name, "uri": uri})
+        names = _players(path.stem)
+        film = {"label": " beside ".join(names), "pair": len(names) > 1}
+        film["uri"] = artefacts.data_uri(path.read_bytes(), "mp4")
+        found.setdefault(scenario_title(path.parent.name), []).append(film)
     return found
 
 
-def _players(stem: str) -> str:
-    """Return "MAPPO-L" for mappo_l, "MAFOCOPS beside MACPO" for mafocops_macpo."""
-    for first in style.LABELS:
-        second = stem.removeprefix(f"{first}_")
-        if stem not in style.LABELS and second in style.LABELS:
-            return f"{style.label(first)} beside {style.label(second)}"
-    return style.label(stem)
+def _players(stem: str) -> list[str]:
+    """Return MAPPO-L of mappo_l, MAFOCOPS and MACPO of mafocops_macpo."""
+    pairs = ((first, stem.removeprefix(f"{first}_")) for first in style.LABELS if stem not in style.LABELS)
+    return list(map(style.label, next((pair for pair in pairs if pair[1] in style.LABELS), (stem,))))
 
 
 def _code(text: str) -> Markup:

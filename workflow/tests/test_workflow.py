@@ -1,6 +1,7 @@
 """Snakemake itself, in a copy of the repository whose trainer is a stand-in: what it runs, and what it runs again."""
 
 import re
+import shlex
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     for name in ("table1", "table2", "table3", "table4"):
         assert all((results / f"tables/{name}{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex"))
     page = (results / "report.html").read_text()
-    assert all(name in page for name in ("figure2", "legacy", "comparison_profile"))
+    assert all(f'<article id="{name}">' in page for name in ("figure2", "legacy", "table4", "comparison_profile"))
     assert (results / "verdict.md").exists() and (results / "comparison_profile.svg").exists()
     # main runs, one value for each of three grids, timing, macpo with and without the errors of the original
     calls = project.calls()
@@ -58,6 +59,11 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     assert re.search(r"\[9/9 runs, 100 % of the training steps, nothing left to train\]", done.stdout)
     again = project.snakemake("-n", "all")
     assert "Nothing to be done" in again.stdout and "No run is ahead" in again.stdout
+    command = re.search(r"<code>(snakemake [^<]*/figure2.svg [^<]*)</code>", page)[1]
+    pasted = project.run(*shlex.split(command), "-n")
+    assert "Nothing to be done" in pasted.stdout
+    forced = project.run(*shlex.split(command), "-n", "-p", "-f")
+    assert "python -m analysis.learning_curves --name figure2" in forced.stdout
     progress = project.run("python", "-m", "workflow.progress", "results/tiny")
     assert progress.stdout.startswith("[9/9 runs, 100 %")
 
