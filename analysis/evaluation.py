@@ -124,7 +124,7 @@ def _cell(row: pd.Series, decimals: int) -> str:
 
 def _printed(rows: pd.DataFrame) -> Printed:
     """Return one line per scenario, algorithm and mode; columns of single costs where there are several."""
-    split = rows["quantity"].str.split(" ", n=1)
+    split = rows["quantity"].astype(str).str.split(" ", n=1)
     rows = rows.assign(mode=split.str[0], column=split.str[1])
     costs = {name: (name.removeprefix("episode_"), 1) for name in rows["column"].unique() if name.startswith(PER_COST)}
     shown = QUANTITIES | {name: (title.replace("_", " "), decimals) for name, (title, decimals) in costs.items()}

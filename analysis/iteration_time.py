@@ -34,7 +34,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
         "update_us": each["fps_update"],
         "rest_us": (each["fps"] - each["fps_collect"] - each["fps_update"]).clip(lower=0),  # medians need not add up
     }
-    repeats = measured["runs"].unstack()["fps"]
+    repeats = measured["runs"].unstack().reindex(index=wide.index, columns=["fps"])["fps"]
     rows = wide.assign(speed=wide["fps"], **parts, repeats=repeats).reset_index(names=["scenario", "algorithm"])
     ranks = {"scenario": list(SCENARIOS), "algorithm": style.order(rows["algorithm"])}
     rows = rows.sort_values(list(ranks), key=lambda names: names.map(ranks[names.name].index), ignore_index=True)

@@ -1,0 +1,142 @@
+"""Names at curves and points, the Pareto view, and where an iteration's time goes."""
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
+
+from analysis import bars, collect, efficiency, iteration_time, labels, learning_curves, panels, pareto, style
+from analysis.tests.conftest import ALGORITHMS, rows_of_run
+from envs.scenarios import SCENARIOS
+
+places = st.lists(st.floats(-50, 150), min_size=1, max_size=9).map(np.array)
+
+
+@given(places)
+def test_spread_positions_are_apart_inside_and_in_order(wanted):
+    found = labels.spread(wanted, 10.0, 0.0, 100.0)
+    order = np.argsort(wanted, kind="stable")
+    assert (np.diff(found[order]) >= 10.0 - 1e-9).all()
+    assert found.min() >= -1e-9 and found.max() <= 100 + 1e-9
+
+
+@given(places)
+def test_positions_that_are_apart_already_stay(wanted):
+    apart = np.cumsum(np.abs(wanted) + 10.0)
+    assert labels.spread(apart, 10.0, 0.0, apart[-1]) == pytest.approx(apart)
+
+
+def test_positions_that_touch_move_as_little_as_possible():
+    assert labels.spread(np.array([50.0, 50.0, 90.0]), 10.0, 0.0, 100.0).tolist() == [45.0, 55.0, 90.0]
+
+
+def extent(text):
+    return Text.get_window_extent(text)  # of an annotation without its hairline
+
+
+def overlapping(texts):
+    boxes = [extent(text) for text in texts]
+    return [(a, b) for a, b in combinations(range(len(boxes)), 2) if boxes[a].overlaps(boxes[b])]
+
+
+def draw_curves(algorithms, chosen):
+    runs = [
+        rows_of_run(s, a, seed, value=1000.0 + k, cost=SCENARIOS[s].bound - 1 + k)
+        for s in chosen
+        for k, a in enumerate(algorithms)
+        for seed in range(2)
+    ]
+    drawn = panels.curves(pd.concat(runs), "algorithm")
+    return panels.draw(drawn, chosen, panels.algorithm_lines(drawn["line"]), "A caption.")
+
+
+@pytest.mark.parametrize("chosen", [["ant_2x4"], ["ant_2x4", "ant_4x2", "ant_8x1", "ant_2x4d"]])
+def test_every_curve_and_bound_is_named_beside_its_panel_and_no_name_covers_another(chosen):
+    figure = draw_curves([*ALGORITHMS, "somebody_elses_method"], chosen)
+    figure.draw_without_rendering()
+    assert not figure.legends
+    every = [text for axis in figure.axes for text in axis.texts]
+    assert not overlapping(every)
+    assert all(figure.bbox.x0 <= extent(t).x0 and extent(t).x1 <= figure.bbox.x1 for t in every)
+    for axis, (row, column) in zip(figure.axes, np.ndindex(2, len(chosen)), strict=True):
+        bound = [f"bound {SCENARIOS[chosen[column]].bound:g}"] if row else []
+        assert [t.get_text() for t in axis.texts] == [*map(style.label, ALGORITHMS), "somebody_elses_method", *bound]
+        assert all(extent(t).x0 > axis.bbox.x1 for t in axis.texts)
+    plt.close(figure)
+
+
+def test_a_curve_that_ends_early_is_named_at_its_last_value():
+    runs = [rows_of_run("ant_2x4", "happo"), rows_of_run("ant_2x4", "mappo", steps=5_000_000, value=7.0)]
+    drawn = panels.curves(pd.concat(runs), "algorithm")
+    lines = panels.algorithm_lines(drawn["line"])
+    ends = panels._ends(drawn[drawn["quantity"] == "return"], lines, 1e6, bound=False)
+    assert [(x, y, name) for x, y, name, _ in ends] == [(10.0, 1000.0, "HAPPO"), (5.0, 7.0, "MAPPO")]
+
+
+@pytest.mark.parametrize("chosen", [["ant_2x4"], list(SCENARIOS)])
+def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
+    runs = [
+        rows_of_run(s, a, seed, value=500.0 * k + seed, cost=20.0 * (k + 1) ** 2 + seed)
+        for s in chosen
+        for k, a in enumerate(ALGORITHMS)
+        for seed in range(3)
+    ]
+    drawn = pareto.tidy(pd.concat(runs))
+    assert len(drawn) == len(runs) and list(dict.fromkeys(drawn["scenario"])) == chosen
+    figure = pareto.draw(drawn, "A caption.")
+    figure.draw_without_rendering()
+    assert len(figure.axes) == len(chosen)
+    for axis, scenario in zip(figure.axes, chosen, strict=True):
+        names = [text.get_text() for text in axis.texts]
+        assert names == [f"bound {SCENARIOS[scenario].bound:g}", *map(style.label, ALGORITHMS)]
+        assert not overlapping(axis.texts[1:])
+        points = np.concatenate([found.get_offsets() for found in axis.collections])
+        own = drawn[drawn["scenario"] == scenario]
+        assert {*map(tuple, own[["final_cost", "final_return"]].to_numpy())} <= {*map(tuple, np.asarray(points))}
+    plt.close(figure)
+
+
+def test_the_pareto_view_leaves_out_other_variants_and_unfinished_runs(write, command, tmp_path):
+    runs = [write(), write(algorithm="macpo", variant="legacy"), write(algorithm="happo", steps=1_000_000)]
+    command(pareto, "--metrics", *runs, "--output", tmp_path / "p")
+    assert pd.read_csv(tmp_path / "p.csv")["algorithm"].tolist() == ["mafocops"]
+    assert "1 run ended early" in (tmp_path / "p.caption.txt").read_text()
+
+
+def test_the_parts_of_an_iteration_add_up_to_its_time(write):
+    runs = [write(fps=400.0, fps_collect=1000.0, fps_update=800.0, algorithm=a) for a in ("macpo", "mafocops")]
+    rows = iteration_time.tidy(collect.read(runs, repeats=True))
+    assert rows["algorithm"].tolist() == ["mafocops", "macpo"]
+    assert rows[list(iteration_time.PARTS)].iloc[0].tolist() == pytest.approx([1000.0, 1250.0, 250.0])
+    figure = bars.draw(rows, iteration_time.PARTS, "A caption.")
+    assert sum(patch.get_width() for patch in figure.axes[0].patches) == pytest.approx(2 * 2500)
+    assert [t.get_text() for t in figure.axes[0].texts] == ["400", "400", "Ant 2x4"]
+    plt.close(figure)
+
+
+def test_runs_without_parts_leave_an_empty_figure(write, command, tmp_path):
+    command(iteration_time, "--metrics", write(), "--output", tmp_path / "t")
+    assert pd.read_csv(tmp_path / "t.csv").empty and (tmp_path / "t.svg").exists()
+
+
+def test_repeats_give_intervals_and_a_single_one_none(write):
+    each = [("mafocops", fps) for fps in (300.0, 330.0, 360.0)] + [("macpo", fps) for fps in (200.0, 220.0, 210.0)]
+    rows = efficiency.tidy("table1", collect.read([write(algorithm=a, fps=fps) for a, fps in each], repeats=True))
+    here = rows[rows["scenario"] == "ant_2x4"].set_index(["setting", "quantity"])
+    speed, ratio = here.loc[("mafocops", "fps")], here.loc[(efficiency.RATIO, "ratio")]
+    assert (speed["ours"], speed["low"], speed["high"], speed["runs"]) == (330.0, 300.0, 360.0, 3)
+    assert ratio["ours"] == pytest.approx(330 / 210) and ratio["low"] < ratio["ours"] < ratio["high"]
+    alone = efficiency.tidy("table1", collect.read([write(algorithm=a) for a in ("mafocops", "macpo")], repeats=True))
+    assert alone.loc[alone["ours"].notna(), ["low", "high"]].isna().all(axis=None)
+
+
+def test_the_legend_of_figure_6_is_at_its_curves(write, command, tmp_path):
+    bounds = [write(variant="safety_bound=25", bound=25.0), write(variant="default", bound=50.0)]
+    base = tmp_path / "figure6"
+    command(learning_curves, "--name", "figure6", "--scenarios", "ant_2x4", "--metrics", *bounds, "--output", base)
+    assert base.with_suffix(".svg").exists()
