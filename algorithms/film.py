@@ -42,7 +42,7 @@ def frames(folder: Path, run: tuple | None, exploring: bool, limit: int) -> Iter
         limit: control steps after which to stop.
     """
     if run is None:
-        yield _card(f"run failed: there is no policy to film\n{'/'.join(folder.parts[-5:])}")
+        yield _card(f"run failed: there is no policy to film\n{Path(*folder.parts[-5:])}")
         return
     from envs.rendering import Renderer
 

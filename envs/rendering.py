@@ -90,7 +90,10 @@ class Renderer:
         model = self._model
         model.vis.global_.offwidth, model.vis.global_.offheight = self._size
         model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
-        material = model.geom_matid[model.geom("floor").id]
+        floor = model.geom("floor").id
+        model.geom_size[floor, :2] = 500.0  # a fast cheetah would leave the one of the model
+        material = model.geom_matid[floor]
+        model.mat_texuniform[material], model.mat_texrepeat[material] = True, 0.5  # squares of two metres
         texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB.value]
         start, size = model.tex_adr[texture], model.tex_width[texture] * model.tex_height[texture] * 3
         model.tex_data[start : start + size] = 150 + model.tex_data[start : start + size] // 5

@@ -262,16 +262,16 @@ def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, mon
 
 
 def test_an_evaluation_is_the_same_at_any_number_of_threads_and_of_episodes(make_run, tmp_path, monkeypatch):
-    make_run(tmp_path, scenario="ant_2x4", steps=100).train(quiet)
-    monkeypatch.setattr(vector, "EPISODE_LIMIT", 100)  # more than 32 worlds for a thousand steps take half a minute
+    make_run(tmp_path, steps=100).train(quiet)
+    monkeypatch.setattr(vector, "EPISODE_LIMIT", 400)  # time enough for a last bit to grow
     found = {}
-    for arguments in (("40", "1"), ("40", "2"), ("3", "2")):
+    for arguments in (("40", "1"), ("40", "2"), ("1", "2")):
         command = ["evaluate", str(tmp_path), "--episodes", arguments[0], "--threads", arguments[1]]
         monkeypatch.setattr(sys, "argv", command)
         evaluate.main()
         found[arguments] = (tmp_path / "evaluation.csv").read_text().splitlines()
     assert found["40", "1"] == found["40", "2"]
-    assert found["3", "2"] == [row for row in found["40", "1"] if row.split(",")[5] in ("episode", "0", "1", "2")]
+    assert found["1", "2"] == [row for row in found["40", "1"] if row.split(",")[5] in ("episode", "0")]
 
 
 def test_an_evaluation_counts_each_cost_against_its_bound(make_run, tmp_path, monkeypatch):
