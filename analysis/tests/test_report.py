@@ -238,7 +238,7 @@ def test_a_large_drawing_is_shown_as_png_and_named_by_its_path(tmp_path, monkeyp
 
 
 def test_our_markdown_is_read_back_cell_by_cell():
-    printed = tables.Printed([("", "Name"), ("A", "b"), ("", "c")], [["x", "0.90† (0.96)", "8a"], ["y", "n/a", "1"]])
+    printed = tables.Printed([("", "Name"), ("A", "b"), ("", "c")], [["x", "0.90† (0.96)", "8a"], ["y", "never", "1"]])
     paragraph, table = markup.parse(tables.markdown(printed, "A caption."))
     assert paragraph == markup.Block("paragraph", "A caption.")
     assert table.table.header == ["Name", "A b", "c"] and table.table.rows == printed.rows
