@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # "1,234", "-0.26", "0.64 [0.59, 0.71]", "0.90† (0.96)", "23 %"; a hash that begins with a digit is none
-_NUMBER = re.compile(r"(\+-|[-+<>])?(\d[\d,]*\.?\d*(e[-+]?\d+)?|∞|inf) ?[†%]?( ?[\[(].*)?|n/a|")
+_NUMBER = re.compile(r"(\+-|[-+<>])?(\d[\d,]*\.?\d*(e[-+]?\d+)?|∞|inf) ?[†%]?( ?[\[(].*)?|n/a|never|")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from analysis.markup import Table
 
 COMPLETE = "complete"
 _NEEDED = ("path", "status", "settings", "versions", "commit", "dirty", "task_version", "steps", "law_hash", "sha256")
-_HASH = 8  # digits shown of a hash; the manifest has all
+_HASH, _COMMIT = 8, 12  # digits shown in the list of runs, and of the commits above it; the manifest has all
 
 
 @dataclass(frozen=True)
@@ -122,5 +122,5 @@ def _made_with(run: Mapping) -> tuple[str, ...]:
         hardware.get("machine"),
     ]
     libraries = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    commit = f"{run['commit'] or 'unknown'}{' with changes not committed' if run['dirty'] else ''}"
+    commit = f"{(run['commit'] or 'unknown')[:_COMMIT]}{' with changes not committed' if run['dirty'] else ''}"
     return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(filter(None, parts)) or "unknown"

@@ -46,7 +46,7 @@ SECTIONS = (
         ("table3", "table4", "figure6"),
     ),
     (
-        "comparison",
+        "beyond",
         "Beyond the paper: comparison",
         "All algorithms over all scenarios at once, with intervals that say how much the seeds decide.",
         ("comparison", "comparison_pairs", "comparison_profile", "comparison_seeds", "pareto"),
@@ -58,13 +58,13 @@ SECTIONS = (
         ("evaluation",),
     ),
     (
-        "legacy",
+        "errors",
         "Errors of the original code",
         "What the errors of the code base that the paper builds on do to the curves.",
         ("legacy",),
     ),
 )
-OTHERS = "comparison"
+OTHERS = "beyond"
 
 
 def sections(made: Sequence[artefacts.Artefact]) -> list[dict]:

@@ -4,7 +4,7 @@
 for (const link of document.querySelectorAll("a[data-shown]"))
   link.href = link.closest("article").querySelector("figure img").src;
 
-// A figure enlarged; Escape closes it, as any dialog.
+// A figure twice as large, or as wide as the window; Escape closes it, as any dialog.
 const dialog = document.querySelector("dialog");
 const enlarged = dialog.querySelector("img");
 for (const button of document.querySelectorAll("button.enlarge"))
@@ -12,6 +12,7 @@ for (const button of document.querySelectorAll("button.enlarge"))
     const picture = button.querySelector("img");
     enlarged.src = picture.src;
     enlarged.alt = picture.alt;
+    enlarged.style.width = `${2 * picture.offsetWidth}px`;
     dialog.showModal();
   });
 dialog.addEventListener("click", (event) => {

@@ -52,8 +52,10 @@ def figure(base: Path, caption: str, drawn: bool = True) -> None:
 def make(folder: Path) -> dict[str, list]:
     """Make a small suite; return the arguments of the report but for the output."""
     results = folder / "results/tiny"
-    for name in ("figure2", "figure3", "surprise"):
-        figure(results / f"figures/{name}", CAPTION.replace("Figure 2. ", "" if name == "surprise" else f"{name}. "))
+    for name in ("figure2", "figure3", "legacy", "comparison", "surprise"):
+        figure(
+            results / f"figures/{name}", CAPTION.replace("Figure 2. ", f"{name}. " if name.startswith("figure") else "")
+        )
     row = {"table": "table1", "scenario": "ant_2x4", "ours": 1.5, "runs": 1, "steps": 2000}
     printed = tables.Printed([("", "Scenario"), ("Ours", "MACPO")], [["Ant <2x4>", "1.50"], ["Ant 4x2", "n/a"]])
     tidy = pd.DataFrame([row]).reindex(columns=tables.TIDY)
@@ -154,9 +156,10 @@ def test_the_same_inputs_give_the_same_bytes(command, suite, page, tmp_path):
 
 def test_artefacts_stand_in_the_papers_sections_and_what_is_new_beyond_them(page):
     listed = re.findall(r'<section id="(\w+)"', page)
-    assert listed == ["performance", "efficiency", "comparison", "verdict", "videos", "provenance", "deviations"]
+    first = ["performance", "efficiency", "beyond", "errors"]
+    assert listed == [*first, "verdict", "videos", "provenance", "deviations"]
     assert re.findall(r'<article id="(\w+)"', section(page, "performance")) == ["figure2", "figure3"]
-    assert re.findall(r'<article id="(\w+)"', section(page, "comparison")) == ["surprise"]
+    assert re.findall(r'<article id="(\w+)"', section(page, "beyond")) == ["comparison", "surprise"]
     assert "A line &amp; its &lt;caption&gt;" in section(page, "performance")
 
 
@@ -235,7 +238,7 @@ def test_a_large_drawing_is_shown_as_png_and_named_by_its_path(tmp_path, monkeyp
 
 
 def test_our_markdown_is_read_back_cell_by_cell():
-    printed = tables.Printed([("", "Name"), ("A", "b"), ("", "c")], [["x", "0.90† (0.96)", "8a"], ["y", "n/a", "1"]])
+    printed = tables.Printed([("", "Name"), ("A", "b"), ("", "c")], [["x", "0.90† (0.96)", "8a"], ["y", "never", "1"]])
     paragraph, table = markup.parse(tables.markdown(printed, "A caption."))
     assert paragraph == markup.Block("paragraph", "A caption.")
     assert table.table.header == ["Name", "A b", "c"] and table.table.rows == printed.rows
@@ -307,7 +310,7 @@ def tab(browser, page, tmp_path):
 
 def test_every_link_of_the_sidebar_leads_to_its_section_and_marks_it(tab):
     links = tab.locator("nav li a")
-    assert links.count() == 7
+    assert links.count() == 8
     for link in links.all():
         link.click()
         heading = tab.locator(link.get_attribute("href")).locator("h2")
