@@ -62,13 +62,15 @@ def read(paths: Sequence[str | Path]) -> pd.DataFrame:
         (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost).
 
     Raises:
-        ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run.
+        ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,
+            or runs differ in the version of the task.
     """
     paths = list(dict.fromkeys(map(str, paths)))
     frames = [_read_one(path).assign(file=path) for path in paths]
     filled = [frame for frame in frames if len(frame)]
     if not filled:
         return frames[0]
+    files.one_task_version({part["file"].iloc[0]: files.record(part["file"].iloc[0]) for part in filled})
     frame = pd.concat(filled, ignore_index=True)
     heads = frame.drop_duplicates("file")
     twice = heads.loc[heads.duplicated(collect.IDENTITY, keep=False), "file"]

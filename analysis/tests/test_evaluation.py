@@ -1,5 +1,7 @@
 """Files of evaluated episodes and the table of final policies."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,3 +100,11 @@ def test_damaged_files_are_refused_with_one_sentence(write_evaluation, damage, r
 def test_two_files_of_one_run_are_refused(write_evaluation):
     with pytest.raises(ValueError, match="hold the same run"):
         evaluation.read([write_evaluation(), write_evaluation()])
+
+
+def test_policies_of_different_task_versions_are_refused(write_evaluation):
+    paths = [write_evaluation(seed=seed) for seed in range(2)]
+    for version, path in enumerate(paths):
+        path.with_name("run.json").write_text(json.dumps({"task_version": version + 1}))
+    with pytest.raises(ValueError, match="different task versions"):
+        evaluation.read(paths)

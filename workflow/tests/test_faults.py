@@ -150,7 +150,7 @@ def test_what_cannot_be_drawn_keeps_nothing_else_from_being_drawn(project):
     done = project.snakemake("--cores", "2", *targets)
     assert done.returncode == 1
     made = {path.stem for path in results.glob("*/*.csv")}
-    assert made == {"figure6", "legacy", "table1", "table2"}  # the others set mafocops beside happo
+    assert made == {"figure6", "iteration_time", "legacy", "table1", "table2"}  # the others set mafocops beside happo
     assert "these runs are of different task versions and cannot be compared: version 1 in results" in done.stdout
     assert "Traceback (most recent" not in done.stdout
 
@@ -165,7 +165,7 @@ REAL = TINY | {
     "benchmark": None,
 }
 TARGETS = ("all_figures", "all_tables", "comparison", "verdict", "manifest")
-TIMED = ("table1", "table2")  # tables of seconds and bytes
+TIMED = ("iteration_time", "table1", "table2")  # of seconds and bytes
 
 
 def drawn(project: Project) -> dict[str, bytes]:
@@ -243,8 +243,8 @@ def test_with_one_algorithm_broken_everything_else_is_drawn_and_every_caption_na
         named = ", ".join(f"{scenario}/happo/default (seed0)" for scenario in scenarios)
         assert f" missing (failed or not run): {named}." in captions.pop(name)
     parts = {f"comparison_{part}" for part in ("pairs", "profile", "seeds")}
-    assert set(captions) == {"figure6", "table1", "table2", *parts}
-    assert all("none missing" in captions[name] for name in ("figure6", "table1", "table2"))
+    assert set(captions) == {"figure6", *TIMED, *parts}
+    assert all("none missing" in captions[name] for name in ("figure6", *TIMED))
     with (results / "figures/figure2.csv").open() as file:
         assert {row["line"] for row in csv.DictReader(file)} == {"mafocops"}
     listed = json.loads((results / "manifest.json").read_text())["runs"]
