@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 SIZE = 7.5  # points
 CHARACTER = 0.7 * SIZE  # points a capital takes, on average
@@ -67,7 +68,15 @@ def at_ends(axis: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
             (x, y),
             (side, place),
             textcoords=axis.get_yaxis_transform(),
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            # To the start of the name, not its middle, or the line would cross the names of neighbours.
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
             **{"color": colour, "fontsize": SIZE, "va": "center", "annotation_clip": False},
         )
 
@@ -89,7 +98,7 @@ def _candidates(x: float, y: float, text: str) -> list[Box]:
 
 
 def at_points(axis: Axes, points: Sequence[tuple[float, float, str, str]], others: np.ndarray) -> None:
-    """Write names beside points, each where it covers least of the other names and points.
+    """Write names beside points, each where it covers least of the other names and points and of what is written.
 
     Args:
         axis: with its final limits and size.
@@ -101,13 +110,15 @@ def at_points(axis: Axes, points: Sequence[tuple[float, float, str, str]], other
     rims = [POINT] * len(points) + [POINT / 2] * len(others)
     middles = axis.transData.transform(np.concatenate([[point[:2] for point in points], others])) * scale
     taken = [(x - rim, y - rim, x + rim, y + rim) for (x, y), rim in zip(middles, rims, strict=True)]
+    taken += [tuple(text.get_window_extent().extents * scale) for text in axis.texts]
     for (x, y, text, colour), middle in zip(points, middles, strict=False):
         options = _candidates(*middle, text)
         inside = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
         area = CHARACTER * len(text) * LINE
         costs = [_overlap(box, taken) + area - _overlap(box, [inside]) for box in options]
-        box = options[int(np.argmin(costs))]
+        box = options[int(np.argmin(np.round(costs, 6)))]  # rounded, or the last bit would choose among equals
         taken.append(box)
         offset = (box[0] - middle[0], (box[1] + box[3]) / 2 - middle[1])
-        look = {"color": colour, "fontsize": SIZE, "va": "center"}
+        halo = [withStroke(linewidth=2, foreground="white", alpha=0.8)]  # on top of lines and small points
+        look = {"color": colour, "fontsize": SIZE, "va": "center", "path_effects": halo}
         axis.annotate(text, (x, y), offset, textcoords="offset points", **look)

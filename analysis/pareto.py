@@ -18,11 +18,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormat
 from analysis import captions, collect, labels, output, style
 from envs.scenarios import SCENARIOS
 
-COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost"]
+COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost", "median_return", "median_cost"]
 PER_ROW = 4
 WIDTH, HEIGHT, GAP_X, GAP_Y = 2.75, 2.2, 0.55, 0.75  # inches of panels and between them
 LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.25, 0.4, 0.5
-ROOM = 1.6  # factor in cost left free beside the bound and the last point, for names
+ROOM = 1.6  # factor in cost left free beside the bound and the outer points, for names
 LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
 AT_TOP = {
     "xycoords": ("data", "axes fraction"),
@@ -37,7 +37,11 @@ CAPTION = (
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the whole default runs that finished an episode, columns COLUMNS, in the usual order."""
+    """Return the whole default runs that finished an episode, in the usual order.
+
+    Returns:
+        COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds.
+    """
     runs = collect.runs(frame[frame["variant"].eq("default")])
     runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
     ranks = {"scenario": list(SCENARIOS), "algorithm": style.order(runs["algorithm"])}
@@ -45,23 +49,28 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     runs = runs.sort_values(
         order, key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
     )
-    return runs[COLUMNS].reset_index(drop=True)
+    seeds = runs.groupby(["scenario", "algorithm"])
+    medians = {f"median_{name}": seeds[f"final_{name}"].transform("median") for name in ("return", "cost")}
+    return runs.assign(**medians)[COLUMNS].reset_index(drop=True)
+
+
+def _medians(panel: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per algorithm: where its large point is drawn, and its colour."""
+    heads = panel.drop_duplicates("algorithm")
+    colours = heads["algorithm"].map(style.colours(panel["algorithm"]))
+    return heads.assign(x=heads["median_cost"].clip(lower=LEAST_COST), y=heads["median_return"], colour=colours)
 
 
 def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     """Draw one scenario: seeds, medians with their names, the bound and what lies above it."""
     bound = panel["bound"].iloc[0]
-    for algorithm, colour in reversed(style.colours(panel["algorithm"]).items()):
-        own = panel[panel["algorithm"] == algorithm]
-        cost = own["final_cost"].clip(lower=LEAST_COST)
-        if len(own) > 1:
-            axis.scatter(cost, own["final_return"], s=10, color=colour, alpha=0.45, linewidth=0)
-        axis.scatter(
-            cost.median(), own["final_return"].median(), s=46, color=colour, edgecolor="white", linewidth=0.8, zorder=3
-        )
+    costs = panel["final_cost"].clip(lower=LEAST_COST)
+    colours = panel["algorithm"].map(style.colours(panel["algorithm"]))
+    axis.scatter(costs, panel["final_return"], s=10, color=colours, alpha=0.45, linewidth=0)
+    large = _medians(panel)[::-1]  # the first algorithm on top
+    axis.scatter(large["x"], large["y"], s=46, color=large["colour"], edgecolor="white", linewidth=0.8, zorder=3)
     axis.set_xscale("log")
-    low, high = axis.get_xlim()
-    low, high = min(low, bound / ROOM), max(high, bound) * ROOM
+    low, high = min(costs.min(), bound) / ROOM, max(costs.max(), bound) * ROOM
     axis.axvspan(bound, high, color=style.INK, alpha=0.06, linewidth=0)
     axis.axvline(bound, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1)
     axis.set_xlim(low, high)
@@ -76,11 +85,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
 
 def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
     """Write the algorithms' names beside their medians."""
-    points = []
-    for algorithm, colour in style.colours(panel["algorithm"]).items():
-        own = panel[panel["algorithm"] == algorithm]
-        cost = own["final_cost"].clip(lower=LEAST_COST).median()
-        points.append((cost, own["final_return"].median(), style.label(algorithm), colour))
+    points = [(row.x, row.y, style.label(row.algorithm), row.colour) for row in _medians(panel).itertuples()]
     bound = np.linspace(*axis.get_ylim(), 50)
     others = [panel[["final_cost", "final_return"]], np.column_stack([np.full(50, panel["bound"].iloc[0]), bound])]
     labels.at_points(axis, points, np.concatenate(others))
@@ -91,7 +96,7 @@ def draw(drawn: pd.DataFrame, caption: str) -> Figure:
     style.use()
     names = list(dict.fromkeys(drawn["scenario"]))
     columns, rows = min(len(names), PER_ROW) or 1, max(1, -(-len(names) // PER_ROW))
-    width = max(LEFT + columns * WIDTH + (columns - 1) * GAP_X + RIGHT, 4.8)
+    width = LEFT + columns * WIDTH + (columns - 1) * GAP_X + RIGHT
     text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
     foot = BOTTOM + 0.12 + style.CAPTION_LINE * len(text)
     height = TOP + rows * HEIGHT + (rows - 1) * GAP_Y + foot
@@ -115,7 +120,10 @@ def main() -> None:
     drawn = tidy(frame)
     runs = collect.runs(frame[frame["variant"].eq("default")])
     missing = collect.missing(options.metrics, frame)
-    caption = f"{CAPTION} {captions.coverage(runs, options.expected, missing)} {options.note}".strip()
+    clipped = (
+        f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}. " if (drawn["final_cost"] < LEAST_COST).any() else ""
+    )
+    caption = f"{CAPTION} {clipped}{captions.coverage(runs, options.expected, missing)} {options.note}".strip()
     style.save(draw(drawn, caption), drawn, caption, options.output)
 
 
