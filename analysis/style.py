@@ -1,6 +1,7 @@
 """How figures look: labels, one colour per algorithm, sizes, and saving a figure with the numbers it shows.
 
-Colours are seaborn's colour-blind palette. Saving is deterministic: the same numbers give the same bytes.
+Colours are seaborn's colour-blind palette, but for a deeper blue and a darker grey: its own grey is its green to people
+without green cones, and MAPPO lies beside MAPPO-L. Saving is deterministic: the same numbers give the same bytes.
 """
 
 import io
@@ -19,7 +20,7 @@ from analysis import output
 
 LABELS = {"mafocops": "MAFOCOPS", "macpo": "MACPO", "mappo_l": "MAPPO-L", "happo": "HAPPO", "mappo": "MAPPO"}
 _PALETTE = sns.color_palette("colorblind").as_hex()
-_COLOURS = dict(zip(LABELS, (_PALETTE[i] for i in (3, 0, 2, 4, 7)), strict=True))
+_COLOURS = dict(zip(LABELS, (_PALETTE[3], "#005f9e", _PALETTE[2], _PALETTE[4], "#585858"), strict=True))
 _SPARE = [_PALETTE[i] for i in (1, 9, 5, 6)]  # for algorithms of other repositories
 INK = "#333333"
 
