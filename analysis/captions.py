@@ -66,10 +66,11 @@ def coverage(
     absent = f"{less} of {count(expected, 'run')} missing (failed or not run){names}." if less else ""
     if runs.empty:
         return absent
-    longest = int(runs["steps"].max())
+    longest = runs["steps"].max()  # NaN where no record says it
     seeds = runs.groupby(["scenario", "algorithm", "variant"]).size()
     noun = noun if seeds.max() == 1 else f"{noun}s"
-    sentences = [f"{steps(longest).capitalize()}, {span(seeds)} {noun}."]
+    trained = f"{steps(int(longest)).capitalize()}, " if pd.notna(longest) else ""
+    sentences = [f"{trained}{span(seeds)} {noun}."]
     if longest < WHOLE * published:
         sentences.append(f"Shortened runs: not comparable with the {steps(published)} of the paper.")
     sentences.append(absent or f"{count(len(runs), 'run')}, none missing.")

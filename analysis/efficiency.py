@@ -186,12 +186,12 @@ def measured_scenarios(rows: pd.DataFrame) -> list[str]:
 
 
 CAPTIONS = {
-    "table1": "Table 1. Environment steps per second, end to end, median over repeats [95 % bootstrap "
-    "interval]; the first iteration (warm-up) "
-    "and iterations slowed by memory tracing are left out. Only the improvement compares across hardware.",
+    "table1": "Table 1. Environment steps per second, end to end, median over repeats{}; the first iteration "
+    "(warm-up) and iterations slowed by memory tracing are left out. Only the improvement compares across hardware.",
     "table2": "Table 2. Memory in MiB: peak of the tensors alive during an update, and peak resident memory of the "
-    "process; median over repeats [95 % bootstrap interval].",
+    "process; median over repeats{}.",
 }
+INTERVAL = " [95 % bootstrap interval]"
 
 
 def make(table: str, metrics: Sequence[str], expected: int | None, note: str, base: str) -> None:
@@ -206,7 +206,7 @@ def make(table: str, metrics: Sequence[str], expected: int | None, note: str, ba
     absent = [SCENARIOS[name].title for name in dict.fromkeys(rows["scenario"]) if name not in present]
     missing = collect.missing(metrics, frame)
     sentences = [
-        CAPTIONS[table],
+        CAPTIONS[table].format(INTERVAL if rows["low"].notna().any() else ""),
         captions.coverage(collect.runs(frame), expected, missing, "repeat", PUBLISHED_STEPS),
         hardware(metrics),
         f"Not measured: {', '.join(absent)}." if absent else "",

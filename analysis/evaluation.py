@@ -48,6 +48,12 @@ def _read_one(path: str | Path) -> pd.DataFrame:
     return frame[[*NEEDED, *costs]]
 
 
+def _steps(record: dict | None) -> float:
+    """Return the environment steps a policy was trained for; NaN where its record does not say."""
+    steps = (record or {}).get("steps")
+    return float(steps) if isinstance(steps, int) else float("nan")
+
+
 def read(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Return all rows of all files with a column `file` that tells the runs apart.
 
@@ -59,7 +65,8 @@ def read(paths: Sequence[str | Path]) -> pd.DataFrame:
     Returns:
         one row per episode and mode: IDENTITY, `mode`, `episode`, `bound`, `episode_return`, `episode_cost` (sums over
         the episode; of several costs the sum, and `episode_cost_<name>` each), `episode_length` (steps), `violation`
-        (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost).
+        (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost), `steps` (of
+        training, by the run's record).
 
     Raises:
         ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,
@@ -69,9 +76,11 @@ def read(paths: Sequence[str | Path]) -> pd.DataFrame:
     frames = [_read_one(path).assign(file=path) for path in paths]
     filled = [frame for frame in frames if len(frame)]
     if not filled:
-        return frames[0]
-    files.one_task_version({part["file"].iloc[0]: files.record(part["file"].iloc[0]) for part in filled})
+        return frames[0].assign(steps=float("nan"))
+    records = {path: files.record(path) for part in filled for path in part["file"].unique()}
+    files.one_task_version(records)
     frame = pd.concat(filled, ignore_index=True)
+    frame["steps"] = frame["file"].map({path: _steps(record) for path, record in records.items()})
     heads = frame.drop_duplicates("file")
     twice = heads.loc[heads.duplicated(collect.IDENTITY, keep=False), "file"]
     if len(twice):
@@ -80,17 +89,18 @@ def read(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def means(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per run and mode: the means of QUANTITIES and of each cost over its episodes.
+    """Return one row per default run and mode: the means of QUANTITIES and of each cost over its episodes.
 
     `above` is the share of episodes above the bound; `overshoot` the mean of violation / bound over those episodes,
     NaN where there is none. The mean of `longest_unsafe` is the expected maximum consecutive cost (EMCC) of
     arXiv:2409.01245, the tail that a mean cost hides.
     """
+    frame = frame[frame["variant"].eq("default")]
     overshoot = (frame["violation"] / frame["bound"]).where(frame["violation"] > 0)
     frame = frame.assign(above=(frame["violation"] > 0).astype(float), overshoot=overshoot)
     shown = [*QUANTITIES, *(column for column in frame if column.startswith(PER_COST))]
     keys = [*collect.IDENTITY, "mode"]
-    return frame.groupby(keys, sort=False)[[*shown, "bound"]].mean().reset_index()
+    return frame.groupby(keys, sort=False)[[*shown, "bound", "steps"]].mean().reset_index()
 
 
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +117,7 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
             for mode in MODES:
                 own = here[(here["algorithm"] == algorithm) & (here["mode"] == mode)]
                 summary = statistics.percentiles(own[shown].to_numpy())
-                common = {"scenario": scenario, "setting": algorithm, "runs": len(own)}
+                common = {"scenario": scenario, "setting": algorithm, "runs": len(own), "steps": own["steps"].min()}
                 rows += [
                     {"quantity": f"{mode} {name}", "ours": row.median, "low": row.low, "high": row.high, **common}
                     for name, row in zip(shown, summary.itertuples(), strict=True)
@@ -141,13 +151,10 @@ def _printed(rows: pd.DataFrame) -> Printed:
 
 def _caption(frame: pd.DataFrame, runs: pd.DataFrame, expected: int | None, missing: Sequence[str]) -> str:
     """Return what the table shows and rests on; failed and absent runs are counted."""
-    found = runs[collect.IDENTITY].drop_duplicates()
-    expected = len(found) + len(missing) if expected is None else expected
-    less = max(expected - len(found), 0)
-    names = f": {captions.named(missing)}" if missing else ""
-    absent = f"{less} of {captions.count(expected, 'run')} missing (failed or not run){names}."
-    seeds = found.groupby(["scenario", "algorithm"]).size()
-    spread = "; median over seeds [25-75 % percentiles]" if len(seeds) and seeds.max() > 1 else ""
+    found = runs.drop_duplicates(collect.IDENTITY)
+    found = found.assign(whole=~(found["steps"] < collect.WHOLE * found.groupby("scenario")["steps"].transform("max")))
+    several = found.duplicated(["scenario", "algorithm"]).any()
+    spread = "; median over seeds [25-75 % percentiles]" if several else ""
     episodes = frame.groupby(["file", "mode"]).size()
     sentences = [
         f"Final policies, means over {captions.span(episodes)} seeded episodes in each way of acting: stochastic as in "
@@ -156,10 +163,9 @@ def _caption(frame: pd.DataFrame, runs: pd.DataFrame, expected: int | None, miss
         else "Final policies.",
         "Above the bound: share of episodes; overshoot: (cost - bound) / bound of those episodes; longest unsafe: most "
         "consecutive steps with a cost; length in steps.",
-        f"{captions.span(seeds)} {'seed' if seeds.max() == 1 else 'seeds'}." if len(seeds) else "",
-        absent if less else f"{captions.count(len(found), 'run')}, none missing.",
+        captions.coverage(found, expected, missing),
     ]
-    return " ".join(filter(None, sentences))
+    return " ".join(sentences)
 
 
 def main() -> None:

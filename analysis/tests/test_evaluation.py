@@ -52,6 +52,27 @@ def test_means_over_episodes_and_medians_over_seeds(write_evaluation):
     assert (rows["runs"] == 3).all()
 
 
+def test_the_table_shows_default_runs_alone(write_evaluation, command, tmp_path):
+    paths = [write_evaluation(), write_evaluation(variant="legacy", episode_return=900.0)]
+    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "e")
+    rows = pd.read_csv(tmp_path / "e.csv").set_index("quantity")
+    assert rows.loc["stochastic episode_return", ["ours", "runs"]].tolist() == [100.0, 1]
+    assert "1 run, none missing" in (tmp_path / "e.caption.txt").read_text()
+
+
+def test_steps_come_from_the_records_of_the_runs(write_evaluation, command, tmp_path):
+    paths = [write_evaluation(seed=seed) for seed in range(3)]
+    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "unknown")
+    assert pd.read_csv(tmp_path / "unknown.csv")["steps"].isna().all()
+    assert "3 seeds. 3 runs, none missing." in (tmp_path / "unknown.caption.txt").read_text()
+    for steps, path in zip((2_000_000, 10_000_000, 10_000_000), paths, strict=True):
+        path.with_name("run.json").write_text(json.dumps({"task_version": 1, "steps": steps}))
+    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "known")
+    assert (pd.read_csv(tmp_path / "known.csv")["steps"] == 2_000_000).all()
+    caption = (tmp_path / "known.caption.txt").read_text()
+    assert "10 million steps, 3 seeds." in caption and "1 run ended early." in caption
+
+
 def test_one_seed_has_no_percentiles_and_no_violation_no_overshoot(write_evaluation):
     rows = evaluation.tidy(evaluation.means(evaluation.read([write_evaluation(rise=-30.0)]))).set_index("quantity")
     assert rows[["low", "high"]].isna().all(axis=None)

@@ -67,6 +67,17 @@ def test_every_curve_and_bound_is_named_beside_its_panel_and_no_name_covers_anot
         bound = [f"bound {SCENARIOS[chosen[column]].bound:g}"] if row else []
         assert [t.get_text() for t in axis.texts] == [*map(style.label, ALGORITHMS), "somebody_elses_method", *bound]
         assert all(extent(t).x0 > axis.bbox.x1 for t in axis.texts)
+        assert all(t.arrow_patch.get_window_extent().x1 < extent(t).x0 + 1 for t in axis.texts)  # no name is struck out
+    plt.close(figure)
+
+
+def test_a_name_beside_a_point_keeps_off_what_is_written_there():
+    figure, axis = plt.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    axis.annotate("bound 50", (0.5, 0.5), (8, -3), textcoords="offset points", fontsize=labels.SIZE)
+    labels.at_points(axis, [(0.5, 0.5, "MAPPO", "black")], np.empty((0, 2)))
+    figure.draw_without_rendering()
+    assert not overlapping(axis.texts)
     plt.close(figure)
 
 
@@ -94,10 +105,11 @@ def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
     for axis, scenario in zip(figure.axes, chosen, strict=True):
         names = [text.get_text() for text in axis.texts]
         assert names == [f"bound {SCENARIOS[scenario].bound:g}", *map(style.label, ALGORITHMS)]
-        assert not overlapping(axis.texts[1:])
-        points = np.concatenate([found.get_offsets() for found in axis.collections])
+        assert not overlapping(axis.texts)
         own = drawn[drawn["scenario"] == scenario]
-        assert {*map(tuple, own[["final_cost", "final_return"]].to_numpy())} <= {*map(tuple, np.asarray(points))}
+        for points, shown in zip(axis.collections, ("final", "median"), strict=True):
+            expected = own[[f"{shown}_cost", f"{shown}_return"]].to_numpy()
+            assert {*map(tuple, np.asarray(points.get_offsets()))} == {*map(tuple, expected)}
     plt.close(figure)
 
 
@@ -106,6 +118,29 @@ def test_the_pareto_view_leaves_out_other_variants_and_unfinished_runs(write, co
     command(pareto, "--metrics", *runs, "--output", tmp_path / "p")
     assert pd.read_csv(tmp_path / "p.csv")["algorithm"].tolist() == ["mafocops"]
     assert "1 run ended early" in (tmp_path / "p.caption.txt").read_text()
+
+
+def test_the_pareto_view_has_medians_beside_the_seeds_and_names_what_is_missing(write, command, tmp_path):
+    runs = [
+        write(seed=k, episode_return=r, episode_cost=c) for k, (r, c) in enumerate([(1.0, 0.5), (5.0, 9.0), (2, 3)])
+    ]
+    failed = write(algorithm="happo")
+    failed.write_text(failed.read_text().splitlines()[0] + "\n")
+    command(pareto, "--metrics", *runs, failed, "--output", tmp_path / "p")
+    drawn = pd.read_csv(tmp_path / "p.csv")
+    assert drawn["final_cost"].tolist() == [0.5, 9, 3]
+    assert (drawn["median_return"] == 2).all() and (drawn["median_cost"] == 3).all()
+    caption = (tmp_path / "p.caption.txt").read_text()
+    assert "1 of 4 runs missing" in caption and "Costs below 1 stand at 1." in caption
+
+
+@pytest.mark.parametrize("module", [pareto, iteration_time])
+def test_the_same_metrics_give_the_same_bytes(write, command, tmp_path, module):
+    runs = [write(seed=k, episode_cost=40.0 + k, fps_collect=1000.0, fps_update=800.0) for k in range(2)]
+    for name in ("first", "second"):
+        command(module, "--metrics", *runs, "--output", tmp_path / name)
+    for suffix in (".svg", ".png", ".csv", ".caption.txt"):
+        assert (tmp_path / f"first{suffix}").read_bytes() == (tmp_path / f"second{suffix}").read_bytes()
 
 
 def test_the_parts_of_an_iteration_add_up_to_its_time(write):
@@ -135,8 +170,19 @@ def test_repeats_give_intervals_and_a_single_one_none(write):
     assert alone.loc[alone["ours"].notna(), ["low", "high"]].isna().all(axis=None)
 
 
-def test_the_legend_of_figure_6_is_at_its_curves(write, command, tmp_path):
-    bounds = [write(variant="safety_bound=25", bound=25.0), write(variant="default", bound=50.0)]
-    base = tmp_path / "figure6"
-    command(learning_curves, "--name", "figure6", "--scenarios", "ant_2x4", "--metrics", *bounds, "--output", base)
-    assert base.with_suffix(".svg").exists()
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_caption_speaks_of_intervals_where_there_are_some(write, command, tmp_path, repeats):
+    runs = [write(fps=300.0 + k) for k in range(repeats)]
+    command(efficiency, "--table", "table1", "--metrics", *runs, "--output", tmp_path / "t")
+    for suffix in (".md", ".caption.txt"):
+        assert ("[" in (tmp_path / f"t{suffix}").read_text()) == (repeats > 1)
+
+
+def test_the_curves_of_figure_6_are_named_by_their_bounds(write):
+    frame = collect.read([write(variant="safety_bound=25", bound=25.0), write(variant="default", bound=50.0)])
+    drawn = panels.curves(frame, "bound")
+    figure = panels.draw(drawn, ["ant_2x4"], learning_curves._lines(drawn, "figure6"), "A caption.")
+    assert not figure.legends
+    for axis in figure.axes:
+        assert [text.get_text() for text in axis.texts] == ["bound 25", "bound 50"]
+    plt.close(figure)
