@@ -18,7 +18,7 @@ FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAg
 BAR, TITLE_ROWS = 0.165, 1.4  # inches from one bar to the next; room above a scenario's bars for its name, in bars
 LABELS, PANEL, GAP, HEAD, AXIS = 0.85, 2.35, 0.2, 0.62, 0.45  # inches
 NARROWEST = 4.8  # inches that the legend takes
-ROOM = 1.2  # length of the axis in longest bars: the speed stands behind each bar
+ROOM = 1.25  # length of the axis in longest bars: the speed stands behind each bar
 
 
 def _positions(panel: pd.DataFrame) -> np.ndarray:
@@ -34,7 +34,7 @@ def _draw_family(axis: Axes, panel: pd.DataFrame, parts: Sequence[str], colours:
         axis.barh(y, panel[part], left=left, height=0.78, color=colour, linewidth=0)
         left += panel[part].to_numpy()
     for end, place, speed in zip(left, y, panel["speed"], strict=True):
-        axis.annotate(f"{speed:,.0f}", (end, place), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
+        axis.annotate(f"{speed:,.0f} /s", (end, place), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
     axis.set_yticks(y, [style.label(name) for name in panel["algorithm"]], fontsize=7.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")

@@ -48,7 +48,7 @@ def main() -> None:
     rows = tidy(frame)
     missing = collect.missing(options.metrics, frame)
     rests_on = captions.coverage(collect.runs(frame), options.expected, missing, "repeat", efficiency.PUBLISHED_STEPS)
-    caption = f"{CAPTION} {rests_on} {options.note}".strip()
+    caption = " ".join(filter(None, [CAPTION, rests_on, efficiency.hardware(options.metrics), options.note]))
     style.save(bars.draw(rows, PARTS, caption), rows, caption, options.output)
 
 

@@ -51,7 +51,7 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     keys = drawn["line"].unique()
     if name == "figure6":
         bounds = sorted(keys)
-        return [Line(b, f"bound {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
+        return [Line(b, f"trained at {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
     if name == LEGACY:
         plain = panels.algorithm_lines(key.removesuffix(f" {LEGACY}") for key in keys)
         legacy = {line: (f"{line.key} {LEGACY}", f"{line.label} {LEGACY}") for line in plain}
@@ -66,7 +66,7 @@ def _caption(name: str, drawn: pd.DataFrame, runs: pd.DataFrame, columns: Sequen
     absent = [scenarios.get(scenario).title for scenario in columns if scenario not in present]
     title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
     what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
-    dashes = "dashed in grey" if name == LEGACY else "dashed"
+    dashes = {LEGACY: "dashed in grey", "figure6": "dashed in the same colour"}.get(name, "dashed")
     single = runs.groupby(["scenario", "algorithm", "variant"]).size().max() == 1
     spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
     spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"

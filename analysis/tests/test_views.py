@@ -1,5 +1,6 @@
 """Names at curves and points, the Pareto view, and where an iteration's time goes."""
 
+import json
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -150,8 +151,15 @@ def test_the_parts_of_an_iteration_add_up_to_its_time(write):
     assert rows[list(iteration_time.PARTS)].iloc[0].tolist() == pytest.approx([1000.0, 1250.0, 250.0])
     figure = bars.draw(rows, iteration_time.PARTS, "A caption.")
     assert sum(patch.get_width() for patch in figure.axes[0].patches) == pytest.approx(2 * 2500)
-    assert [t.get_text() for t in figure.axes[0].texts] == ["400", "400", "Ant 2x4"]
+    assert [t.get_text() for t in figure.axes[0].texts] == ["400 /s", "400 /s", "Ant 2x4"]
     plt.close(figure)
+
+
+def test_the_caption_of_the_iteration_time_names_the_hardware(write, command, tmp_path):
+    run = write(fps_collect=1000.0, fps_update=800.0)
+    run.with_name("run.json").write_text(json.dumps({"task_version": 1, "hardware": {"cpu": "Z80", "cores": 3}}))
+    command(iteration_time, "--metrics", run, "--output", tmp_path / "t")
+    assert "Measured on Z80 (3 cores)." in (tmp_path / "t.caption.txt").read_text()
 
 
 def test_runs_without_parts_leave_an_empty_figure(write, command, tmp_path):
@@ -184,5 +192,5 @@ def test_the_curves_of_figure_6_are_named_by_their_bounds(write):
     figure = panels.draw(drawn, ["ant_2x4"], learning_curves._lines(drawn, "figure6"), "A caption.")
     assert not figure.legends
     for axis in figure.axes:
-        assert [text.get_text() for text in axis.texts] == ["bound 25", "bound 50"]
+        assert [text.get_text() for text in axis.texts] == ["trained at 25", "trained at 50"]
     plt.close(figure)
