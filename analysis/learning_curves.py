@@ -25,7 +25,7 @@ SUBJECTS = {
     LEGACY: " with the correct mathematics (solid) and with the variant legacy (dashed in the same colour)",
 }
 REMARKS = {
-    "figure6": "The supplement does not print its bounds: the published one (50) and ours.",
+    "figure6": "The supplement does not print its bounds: these are the published one of each scenario and ours.",
     LEGACY: "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor M "
     "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a wrong "
     "sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",

@@ -97,8 +97,9 @@ def verdicts(path: str) -> dict:
     if unknown:
         raise ValueError(f"{path} has the verdict {min(unknown)!r}; choose from {', '.join(MARKS)}")
     groups = rows.groupby("artefact", sort=False)["verdict"]
+    judged_first = rows.sort_values("verdict", key=lambda verdict: verdict == "not comparable", kind="stable")
     return {
-        "rows": rows.to_dict("records"),
+        "rows": judged_first.to_dict("records"),
         "counts": {name: {mark: int((group == mark).sum()) for mark in MARKS} for name, group in groups},
         "totals": {mark: int((rows["verdict"] == mark).sum()) for mark in MARKS},
         "marks": MARKS,
