@@ -122,7 +122,8 @@ def draw(drawn: pd.DataFrame, caption: str) -> Figure:
             if measure == "coverage":
                 axis.axhline(0.95, color=style.INK, linewidth=0.8, linestyle=":")
             if panel.empty:
-                axis.text(0.5, 0.5, "nothing to show", transform=axis.transAxes, ha="center", color="#888888")
+                reason = "needs several seeds" if drawn.empty else "nothing to show"
+                axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", color="#888888")
         axes[0, column].set_title(title)
         axes[-1, column].set_xlabel("Number of seeds")
     figure.align_ylabels(axes[:, 0])
