@@ -73,7 +73,7 @@ def describe(runs: list[Planned], cores: int) -> str:
     steps = sum(run.steps for run in ahead)
     return (
         f"Ahead: {len(ahead) - timing} training runs and {timing} timing runs, {steps / 1e6:.4g} million environment "
-        f"steps; about {duration(left)} on {cores} core{'s'[: cores > 1]}, "
+        f"steps; about {duration(left)} for these on {cores} core{'s'[: cores > 1]}, "
         f"{len(ahead) * RUN_MEGABYTES / 1000:.2g} GB on disk, {cores * PROCESS_GIGABYTES:g} GB of memory "
         "(estimated from measured frames per second)."
     )
