@@ -183,6 +183,11 @@ def _ends(panel: pd.DataFrame, lines: Sequence[Line], unit: float, bound: bool) 
     return ends
 
 
+def say(axis: Axes, text: str) -> None:
+    """Write in the middle of a panel why it is empty."""
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", color="#888888")
+
+
 def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:
     """Set limits and ticks; say so in the panel if there is nothing to show."""
     axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -190,4 +195,4 @@ def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:
     if panel["median"].notna().any():
         axis.set_xlim(0, panel["step"].max() / unit)
     else:
-        axis.text(0.5, 0.5, "nothing to show", transform=axis.transAxes, ha="center", color="#888888")
+        say(axis, "nothing to show")

@@ -18,12 +18,12 @@ from markupsafe import Markup, escape
 
 from analysis import artefacts, captions, files, markup, output, provenance, style
 from analysis.collect import WHOLE
+from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parent / "page"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
-MARKS = {"pass": "\N{CHECK MARK}", "miss": "\N{MULTIPLICATION X}", "not comparable": "\N{EN DASH}"}
-JUDGED = ("artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason")
+MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
 
 # Identifier, title, what it shows, and the artefacts in it; one that no section names joins OTHERS.
 SECTIONS = (
@@ -86,7 +86,7 @@ def verdicts(path: str) -> dict:
     Raises:
         ValueError: it is no verdict.
     """
-    frame = files.table(path, "a verdict", JUDGED)
+    frame = files.table(path, "a verdict", COLUMNS)
     numbers = {name: files.numbers(path, frame[name]) for name in ("ours", "paper")}
     rows = frame.fillna("").assign(
         artefact=frame["artefact"].map(artefacts.title),
@@ -97,7 +97,7 @@ def verdicts(path: str) -> dict:
     if unknown:
         raise ValueError(f"{path} has the verdict {min(unknown)!r}; choose from {', '.join(MARKS)}")
     groups = rows.groupby("artefact", sort=False)["verdict"]
-    judged_first = rows.sort_values("verdict", key=lambda verdict: verdict == "not comparable", kind="stable")
+    judged_first = rows.sort_values("verdict", key=lambda verdict: verdict == NOT_COMPARABLE, kind="stable")
     return {
         "rows": judged_first.to_dict("records"),
         "counts": {name: {mark: int((group == mark).sum()) for mark in MARKS} for name, group in groups},

@@ -122,8 +122,7 @@ def draw(drawn: pd.DataFrame, caption: str) -> Figure:
             if measure == "coverage":
                 axis.axhline(0.95, color=style.INK, linewidth=0.8, linestyle=":")
             if panel.empty:
-                reason = "needs several seeds" if drawn.empty else "nothing to show"
-                axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", color="#888888")
+                panels.say(axis, "needs several seeds" if drawn.empty else "nothing to show")
         axes[0, column].set_title(title)
         axes[-1, column].set_xlabel("Number of seeds")
     figure.align_ylabels(axes[:, 0])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import report, style, tables
+from analysis import judging, report, style, tables
 
 CAPTION = "Figure 2. A line & its <caption>, long enough for two rows of text below the drawing. 1 run, none missing."
 VERDICTS = [("table1", "pass"), ("table1", "miss"), ("table1", "pass"), ("figure2", "not comparable")]
@@ -54,7 +54,7 @@ def make(folder: Path) -> dict[str, list]:
     tidy = pd.DataFrame([row]).reindex(columns=tables.TIDY)
     tables.save(tidy, printed, "Table 1. Speed.", "table1", results / "tables/table1")
     unsorted = VERDICTS[-1:] + VERDICTS[:-1]  # the page shows what was judged first
-    verdicts = pd.DataFrame(unsorted, columns=["artefact", "verdict"]).reindex(columns=report.JUDGED)
+    verdicts = pd.DataFrame(unsorted, columns=["artefact", "verdict"]).reindex(columns=judging.COLUMNS)
     verdicts = verdicts.assign(scenario="ant_2x4", ours=[np.nan, 3.0, 20.0, 100.0], source="a source", reason="why")
     verdicts.to_csv(results / "verdict.csv", index=False)
     (results / "manifest.json").write_text(json.dumps({"runs": [RUN, RUN | {"path": "other"}, CHANGED, FAILED]}))

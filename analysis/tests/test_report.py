@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import artefacts, markup, report, tables
+from analysis import artefacts, judging, markup, report, tables
 from analysis.tests.made_up import CAPTION, RUN, build, figure, make
 
 
@@ -184,7 +184,7 @@ def test_the_list_of_deviations_names_a_source_for_each():
         ("--manifest", '{"runs": [{}]}', "is not a manifest, as `python -m analysis.manifest` writes it"),
         ("--manifest", "[", "is not a manifest"),
         ("--verdict", "a,b\n1,2\n", "lacks the column 'artefact'; a verdict needs artefact, scenario"),
-        ("--verdict", ",".join(report.JUDGED) + "\n" + "a,b,c,d,1,2,e,f,perhaps,g\n", "choose from pass, miss"),
+        ("--verdict", ",".join(judging.COLUMNS) + "\n" + "a,b,c,d,1,2,e,f,perhaps,g\n", "choose from pass, miss"),
         ("--artefacts", "<svg/>", "is not a drawing of this package"),
         ("--artefacts", "| a | b |\n| --- | --- |\n| 1 |\n", "has 1 cells where its header has 2"),
     ],

@@ -23,7 +23,7 @@ def rliable():
     sys.modules["arch"] = package
     from rliable import library, metrics
 
-    return types.SimpleNamespace(library=library, metrics=metrics)
+    return types.SimpleNamespace(bootstrap=library, metrics=metrics)
 
 
 class Recorded:
@@ -76,7 +76,7 @@ def of_two(draws):
 
 def their_interval(rliable, data, function):
     np.random.seed(0)
-    _, intervals = rliable.library.get_interval_estimates({"x": data}, function, reps=RESAMPLES)
+    _, intervals = rliable.bootstrap.get_interval_estimates({"x": data}, function, reps=RESAMPLES)
     return intervals["x"]
 
 
@@ -101,10 +101,10 @@ def test_profiles_and_their_bands(rliable, record_property):
     for shape in SHAPES:
         data = scores(shape)
         np.random.seed(0)
-        profile, bands = rliable.library.create_performance_profile({"x": data}, THRESHOLDS, reps=RESAMPLES)
+        profile, bands = rliable.bootstrap.create_performance_profile({"x": data}, THRESHOLDS, reps=RESAMPLES)
         ours = statistics.pooled(lambda values: statistics.performance_profile(values, THRESHOLDS))
         agree(f"profile {shape}", ours(columns(data)), profile["x"], record_property)
-        recorded = Recorded(their_draws(rliable.library.StratifiedBootstrap(data), of_one))
+        recorded = Recorded(their_draws(rliable.bootstrap.StratifiedBootstrap(data), of_one))
         band = statistics.stratified_bootstrap(columns(data), ours, recorded, RESAMPLES)
         agree(f"profile bands {shape}", band, bands["x"], record_property)
 
@@ -116,7 +116,7 @@ def test_profiles_and_their_bands(rliable, record_property):
 def test_intervals_from_the_same_resamples(rliable, record_property, shape, ours, theirs):
     data, function = scores(shape), getattr(rliable.metrics, theirs)
     expected = their_interval(rliable, data, lambda x: np.array([function(x)]))
-    recorded = Recorded(their_draws(rliable.library.StratifiedBootstrap(data), of_one))
+    recorded = Recorded(their_draws(rliable.bootstrap.StratifiedBootstrap(data), of_one))
     statistic = statistics.pooled(getattr(statistics, ours))
     found = statistics.stratified_bootstrap(columns(data), statistic, recorded, RESAMPLES)
     agree(f"interval of {ours} {shape}", found, expected[:, 0], record_property)
@@ -128,7 +128,7 @@ def test_intervals_of_the_probability_of_improvement_from_the_same_resamples(rli
     expected = their_interval(
         rliable, [x, y], lambda a, b: np.array([rliable.metrics.probability_of_improvement(a, b)])
     )
-    recorded = Recorded(their_draws(rliable.library.StratifiedIndependentBootstrap(x, y), of_two))
+    recorded = Recorded(their_draws(rliable.bootstrap.StratifiedIndependentBootstrap(x, y), of_two))
     found = statistics.stratified_bootstrap(
         [*columns(x), *columns(y)], statistics.mean_improvement, recorded, RESAMPLES
     )
@@ -138,7 +138,7 @@ def test_intervals_of_the_probability_of_improvement_from_the_same_resamples(rli
 def test_intervals_with_our_own_generator_differ_by_the_bootstraps_noise_alone(rliable, record_property):
     data = scores((10, 4))
     np.random.seed(0)
-    _, expected = rliable.library.get_interval_estimates(
+    _, expected = rliable.bootstrap.get_interval_estimates(
         {"x": data}, lambda x: np.array([rliable.metrics.aggregate_iqm(x)]), reps=4000
     )
     statistic = statistics.pooled(statistics.interquartile_mean)
