@@ -6,9 +6,9 @@ rule measure:
     input:
         source=lambda wildcards: local(("algorithms/benchmark.py", *sources.files(wildcards.algorithm))),
     output:
-        "<results>/benchmark/{scenario}/{algorithm}/measurement.csv",
+        "<results>/<measurement>/measurement.csv",
     log:
-        "<results>/logs/benchmark/{scenario}/{algorithm}.log",
+        "<results>/logs/<measurement>.log",
     retries: ATTEMPTS - 1
     conda:
         "../../environment.yml"

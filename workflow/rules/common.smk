@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, attempt, lock, opengl, plan, progress, runs, sources
+from workflow import use_this_python, attempt, layout, lock, opengl, plan, progress, runs, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -22,6 +22,9 @@ except ValueError as error:
 
 pathvars:
     results=SUITE.folder,
+    run=layout.FOLDERS[layout.TRAINING],
+    timing=layout.FOLDERS[layout.TIMING],
+    measurement=layout.FOLDERS[layout.BENCHMARK],
 
 
 # Failures so far, read once: it must not change while Snakemake runs, see workflow/attempt.py.
@@ -48,10 +51,16 @@ def settings_arguments(wildcards):
 
 def failures_so_far(wildcards):
     """Return how often a run has given up in earlier calls; a change makes Snakemake try again."""
-    variant = wildcards.get("variant")
-    kind, place = ("runs", f"{variant}/seed") if variant else ("efficiency", "repeat")
-    run = f"{SUITE.folder}/{kind}/{wildcards.scenario}/{wildcards.algorithm}/{place}{wildcards.seed}"
-    return FAILURES.get(f"{run}/metrics.csv", 0)
+    kind = layout.TRAINING if "variant" in wildcards.keys() else layout.TIMING
+    return FAILURES.get(layout.Place(kind, **wildcards).file(SUITE.folder), 0)
+
+
+def first_run(wildcards, algorithm=None):
+    """Return the metrics file of the main run with the first seed, whose policy is filmed."""
+    run = layout.Place(
+        layout.TRAINING, wildcards.scenario, algorithm or wildcards.algorithm, layout.DEFAULT, SUITE.seeds[0]
+    )
+    return run.file(SUITE.folder)
 
 
 def published_value(wildcards):
@@ -97,11 +106,11 @@ def planned():
         (path[path.index(SUITE.folder) :], job in ahead)  # without the prefix of a storage
         for job in workflow.dag.jobs
         for path in map(str, job.output)
-        if Path(path).name == "metrics.csv"
+        if Path(path).name == layout.METRICS
     ]
-    steps = {True: SUITE.efficiency["steps"], False: SUITE.steps}
+    steps = {layout.TIMING: SUITE.efficiency["steps"], layout.TRAINING: SUITE.steps}
     return plan.estimate(
-        [(path, steps["/efficiency/" in path], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
+        [(path, steps[layout.place_of(path).kind], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
     )
 
 

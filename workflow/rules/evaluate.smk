@@ -3,10 +3,10 @@
 
 rule evaluate:
     input:
-        metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
+        metrics="<results>/<run>/metrics.csv",
         source=local("algorithms/evaluate.py"),
     output:
-        "<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/evaluation.csv",
+        "<results>/<run>/evaluation.csv",
     log:
         "<results>/logs/evaluation/{scenario}/{algorithm}/{variant}/seed{seed}.log",
     wildcard_constraints:
