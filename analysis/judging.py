@@ -1,37 +1,112 @@
-"""What a verdict is: one number or sentence of another's publication beside our number, and whether the two agree."""
+"""What agreement is: one number or sentence of another's publication beside ours, and the words that decide.
 
-from collections.abc import Mapping
+Every number and sentence that is judged, its tolerance, and the reason for that tolerance is a row of paper/claims.csv.
+"""
+
+import operator
+import re
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from analysis import captions
+from analysis import captions, tables
 from analysis.collect import WHOLE
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
 PASS, MISS, NOT_COMPARABLE = "pass", "miss", "not comparable"
-CELLS, STATEMENTS, READINGS = "cells", "statements", "readings"  # kinds of what is compared
+KINDS = {"cell": "cells", "reading": "readings"}  # measures of what is a number in print; all others are statements
 NOT_MEASURED = "not measured here"
+NAN = float("nan")
+_NUMBER = re.compile(r"\d+\.?\d*|half")
+_LIMITS = {"above": operator.gt, "more than": operator.gt, "at least": operator.ge, "at most": operator.le}
+_LIMITS |= {"below": operator.lt}
+
+
+class Claim(NamedTuple):
+    """A row of paper/claims.csv: what is claimed `where` of which `subject`, how it is measured, and what decides.
+
+    `where` holds artefacts or scenarios, `shown` what the verdict calls the measure, `because` the reason for the
+    tolerance, or why nothing can decide where that is "none"; `sentence` quotes the source, or says it in short.
+    """
+
+    id: str
+    where: str
+    subject: str
+    measure: str
+    quantity: str
+    shown: str
+    tolerance: str
+    because: str
+    source: str
+    sentence: str
+
+
+@cache
+def claims(*places: str) -> tuple[Claim, ...]:
+    """Return the claims made for any of these artefacts and scenarios, or all of them, in the order of the file."""
+    rows = [Claim(*row) for row in tables.paper("claims").fillna("").astype(str).to_numpy()]
+    return tuple(row for row in rows if not places or {*places} & {*row.where.split()})
+
+
+def agrees(tolerance: str, ours: float, paper: float = NAN, low: float = NAN, high: float = NAN) -> bool:
+    """Return whether our number holds to the words of a tolerance.
+
+    Args:
+        tolerance: as in paper/claims.csv.
+        ours: our number; `low` and `high` its interval, if it has one.
+        paper: the number in print, where the tolerance is about one.
+        low: see `ours`.
+        high: see `ours`.
+
+    Raises:
+        ValueError: these words mean nothing here.
+    """
+    numbers = [0.5 if text == "half" else float(text) for text in _NUMBER.findall(tolerance)]
+    match _NUMBER.sub("#", tolerance):
+        case "+-#, or inside our interval" | "+-# points, or inside our interval":
+            return abs(ours - paper) <= numbers[0] or low <= paper <= high
+        case "+-#% and +-# of reading":
+            return abs(ours - paper) <= numbers[0] / 100 * abs(paper) + numbers[1]
+        case "the paper's range # to #":
+            return numbers[0] <= ours <= numbers[1]
+        case "same sign":
+            return (ours > 0) == (paper > 0)
+        case "none":
+            return False
+        case words if words.removesuffix(" #") in _LIMITS:
+            return _LIMITS[words.removesuffix(" #")](ours, numbers[0])
+    raise ValueError(f"paper/claims.csv has the tolerance {tolerance!r}, which `analysis.judging` does not know")
 
 
 def judged(
-    what: Mapping[str, object], holds: bool, tolerance: str, source: str, obstacle: str = "", detail: str = ""
+    claim: Claim,
+    where: tuple[str, str, str, str],
+    ours: float,
+    paper: float = NAN,
+    interval: tuple[float, float] = (NAN, NAN),
+    obstacle: str = "",
+    detail: str = "",
 ) -> dict[str, object]:
     """Return one verdict as a row of COLUMNS and `kind`.
 
     Args:
-        what: `kind`, `artefact`, `scenario`, `setting`, `quantity`, `ours` and, if it gives a number, `paper`.
-        holds: whether ours agrees within the tolerance.
-        tolerance: the condition in words.
-        source: where the paper's number or sentence stands.
+        claim: what is judged.
+        where: artefact, scenario, setting, quantity.
+        ours: our number; NaN where there is none.
+        paper: the number in print, if there is one.
+        interval: of our number.
         obstacle: why the two cannot be compared; empty if they can.
         detail: what else a reader should know of ours.
     """
-    if np.isnan(what["ours"]):
+    if np.isnan(ours):
         obstacle = obstacle or NOT_MEASURED
+    holds = agrees(claim.tolerance, ours, paper, *interval)
     verdict = NOT_COMPARABLE if obstacle else PASS if holds else MISS
+    source = ": ".join(filter(None, [claim.source, claim.sentence]))
     reason = "; ".join(filter(None, [obstacle, detail]))
-    row = {"paper": float("nan"), **what, "tolerance": tolerance, "source": source}
-    return row | {"verdict": verdict, "reason": reason}
+    values = [*where, ours, paper, claim.tolerance, source, verdict, reason]
+    return dict(zip(COLUMNS, values, strict=True)) | {"kind": KINDS.get(claim.measure, "statements")}
 
 
 def too_short(steps: float, needed: int) -> str:

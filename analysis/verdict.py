@@ -1,8 +1,7 @@
 """Reproduction against paper: does each number and sentence agree (pass), disagree (miss), or do they not compare?
 
-Short runs are never compared with numbers of 10 million steps: they are "not comparable". `cells` judges Tables 1 to 4,
-`claims` what the supplement says of Figures 2 to 6, `digitised` HAPPO and MAPPO against curves of the MACPO repository.
-Every row names its tolerance and source.
+Short runs are never compared with numbers of 10 million steps: they are "not comparable". `cells` judges numbers in
+print, `claims` sentences. Every row names its tolerance and source; paper/claims.csv holds them all, with reasons.
 
     python -m analysis.verdict --tables table1.csv table3.csv --metrics FILE ... --output BASE
 """
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import cells, claims, collect, digitised, files, output, tables
+from analysis import cells, claims, collect, files, output, tables
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
@@ -40,6 +39,11 @@ def check_manifest(path: str) -> None:
     except (ValueError, RecursionError, KeyError, TypeError):
         raise ValueError(f"{path} is not a manifest, as `python -m analysis.manifest` writes it") from None
     files.one_task_version(records)
+
+
+def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the verdicts on the cells of one of Tables 1 to 4 in the tidy form, and on the sentences about it."""
+    return cells.of_table(table) + claims.of_table(table)
 
 
 def _title(artefact: str) -> str:
@@ -103,10 +107,10 @@ def main() -> None:
         parser.error("nothing to judge: give --tables, --metrics or both")
     if options.manifest:
         check_manifest(options.manifest)
-    found = [verdict for path in options.tables for verdict in cells.judge(_read(path))]
+    found = [verdict for path in options.tables for verdict in of_table(_read(path))]
     if options.metrics:
         frame = collect.read(options.metrics)
-        found += claims.judge(frame) + digitised.judge(frame)
+        found += claims.of_figures(frame) + cells.of_curves(frame)
     verdicts = pd.DataFrame(found)
     contents = {".csv": verdicts[COLUMNS].to_csv(index=False, float_format="%.6g"), ".md": markdown(verdicts)}
     output.write(options.output, contents)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import cells, claims, collect, digitised, tables, verdict
+from analysis import cells, claims, collect, tables, verdict
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.tests.conftest import ALGORITHMS, rows_of_run
 from envs.scenarios import SCENARIOS
