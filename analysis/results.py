@@ -113,7 +113,7 @@ def _plain(data: bytes) -> pd.DataFrame | None:
     except (ValueError, OverflowError):
         return None
     counts = frame[COUNTS].to_numpy()
-    if not ((counts % 1 == 0) & (np.abs(counts) <= files.LARGEST)).all():
+    if not (np.abs(counts) <= files.LARGEST).all() or (counts % 1).any():
         return None
     return frame.astype(dict.fromkeys(COUNTS, np.int64)).reindex(columns=REQUIRED + OPTIONAL)
 
