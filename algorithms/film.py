@@ -181,8 +181,7 @@ def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
 
 def _task(record: dict) -> tuple:
     """Return what two runs in one video must have in common."""
-    options = ("walls", "observation", "partition", "costs")
-    return (record["scenario"], record["seed"], *(record["settings"][name] for name in options))
+    return (record["scenario"], record["seed"], *(record["settings"][name] for name in envs.OPTIONS))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import envs
+from workflow import layout
 
 from .core.signals import end_at_once
 
@@ -101,9 +102,7 @@ def class_of(name: str) -> type:
 
 def env_maker(task, threads: int):
     """Return a function that makes the vector environment of `task`."""
-    config = task.config
-    names = ("walls", "observation", "partition", "costs", "num_envs")
-    chosen = {name: getattr(config, name) for name in names}
+    chosen = {name: getattr(task.config, name) for name in (*envs.OPTIONS, "num_envs")}
     return lambda: envs.make(task.scenario, seed=task.seed, num_threads=threads, **chosen)
 
 
@@ -170,7 +169,7 @@ def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
         from .core.lock import locked
         from .core.run import Run
 
-        folder = options.output or Path("results/runs", task.scenario, task.algorithm, task.variant, f"seed{task.seed}")
+        folder = options.output or Path("results", _place(task).folder)
         complete = check(folder, task)
         if not complete:
             lock.enter_context(locked(folder))
@@ -183,6 +182,11 @@ def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
         print(f"{folder} is complete: nothing to do")
         return None
     return run
+
+
+def _place(task) -> layout.Place:
+    """Return where a suite keeps the run of `task`."""
+    return layout.Place(layout.TRAINING, task.scenario, task.algorithm, task.variant, task.seed)
 
 
 def refuse(error: ValueError) -> None:

@@ -6,13 +6,13 @@ one of them is called, so that reading `SCENARIOS` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from envs.scenarios import SCENARIOS, TASK_VERSION, Scenario, get
+from envs.scenarios import OPTIONS, SCENARIOS, TASK_VERSION, Scenario, get
 
 if TYPE_CHECKING:
     from envs.parallel import SafeParallelEnv
     from envs.vector import VectorEnv
 
-__all__ = ["SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "parallel_env"]
+__all__ = ["OPTIONS", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "parallel_env"]
 
 
 def make(
@@ -25,8 +25,7 @@ def make(
         num_envs: number of worlds E.
         seed: of the reset noise; None takes entropy from the system.
         num_threads: of the simulation; None takes the CPUs this process may use.
-        **options: `walls` (ghost, free, solid), `observation` (original, full), `partition` (original, declared) and
-            `costs` (shared, separate); the first is the default.
+        **options: of the task, by the names in OPTIONS; the first value of each is the default.
 
     Raises:
         ValueError: if the name, an option or a number is not valid.

@@ -14,9 +14,7 @@ from pathlib import Path
 
 import mujoco
 
-from envs.scenarios import Scenario
-
-WALLS = ("ghost", "free", "solid")
+from envs.scenarios import OPTIONS, Scenario
 
 WALL_COLOR = (0.45, 0.62, 0.8, 1.0)
 CORRIDOR_HALF_WIDTH = {"ant": 5.0, "manyagent_ant": 4.5}  # m, from the centre line to a wall, along y
@@ -37,8 +35,8 @@ def build(scenario: Scenario, walls: str) -> mujoco.MjModel:
     Raises:
         ValueError: if the walls are unknown or do not exist for this robot.
     """
-    if walls not in WALLS:
-        raise ValueError(f"unknown walls {walls!r}; choose from {', '.join(WALLS)}")
+    if walls not in OPTIONS["walls"]:
+        raise ValueError(f"unknown walls {walls!r}; choose from {', '.join(OPTIONS['walls'])}")
     if scenario.family == "halfcheetah":
         if walls != "ghost":
             raise ValueError(f"walls {walls!r} do not apply to {scenario.name}, which never reaches them; choose ghost")

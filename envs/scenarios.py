@@ -1,4 +1,4 @@
-"""The thirteen scenarios of the paper: robot, split into agents, safety bound and figure.
+"""The thirteen scenarios of the paper: robot, split into agents, safety bound and figure; and what a task can vary.
 
 This file imports the standard library alone, so that a workflow can read the table without paying for MuJoCo. The
 safety bounds are those of the captions of Figures 2 to 5. `declared` is the partition the original configuration names;
@@ -6,9 +6,22 @@ the original code never reads it and gives agent i the i-th contiguous slice of 
 unless the environment is made with `partition="declared"`.
 """
 
+import re
 from dataclasses import dataclass
 
 TASK_VERSION = 1  # to be raised whenever a task's physics, reward, cost or observation changes: results do not mix
+
+# Options of a task and their values; the first is the published task.
+OPTIONS = {
+    "walls": ("ghost", "free", "solid"),
+    "observation": ("original", "full"),
+    "partition": ("original", "declared"),
+    "costs": ("shared", "separate"),  # one column, as published, or one per cause
+}
+SAFETY_BOUND = "safety_bound"  # the setting that replaces a scenario's bound, and begins the variants of Figure 6
+
+_NUMBER = r"(?:inf|\d+\.?\d*(?:e[+-]?\d+)?)"
+_NAMED_BOUND = re.compile(rf"(?:^|,){SAFETY_BOUND}=({_NUMBER}(?:,{_NUMBER})*)(?:,\w+=|$)")
 
 Partition = tuple[tuple[int, ...], ...]
 
@@ -98,3 +111,15 @@ def get(name: str) -> Scenario:
     if name not in SCENARIOS:
         raise ValueError(f"unknown scenario {name!r}; choose from {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
+
+
+def bound_of(scenario: str, variant: str) -> float:
+    """Return the safety bound of a run: the one its variant names (`safety_bound=25`), or its scenario's.
+
+    Of several bounds, one per cost, it is their sum, as in the column `bound` of metrics.csv.
+
+    Raises:
+        ValueError: there is no such scenario.
+    """
+    named = _NAMED_BOUND.search(variant)
+    return sum(map(float, named[1].split(","))) if named else get(scenario).bound

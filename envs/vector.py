@@ -14,17 +14,10 @@ import numpy as np
 from mujoco.batch import Batch
 
 from envs import ant, half_cheetah, many_agent_ant, models
-from envs.scenarios import Scenario
+from envs.scenarios import OPTIONS, Scenario
 
 EPISODE_LIMIT = 1000  # control steps
 NOISE = 0.1  # half-width of the uniform noise on positions, deviation of the normal noise on velocities
-
-OPTIONS = {
-    "walls": models.WALLS,
-    "observation": ("original", "full"),
-    "partition": ("original", "declared"),
-    "costs": ("shared", "separate"),
-}
 
 
 class Step(NamedTuple):
@@ -77,7 +70,7 @@ class VectorEnv:
             num_envs: number of worlds E.
             seed: of the reset noise; None takes entropy from the system.
             num_threads: of the simulation; None takes the CPUs this process may use, at most one per world.
-            **options: `walls`, `observation`, `partition` and `costs`, one of OPTIONS each.
+            **options: of the task, by the names in OPTIONS.
 
         Raises:
             ValueError: if an option or its value is unknown, or a number is not positive.

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from workflow import layout
 from workflow.progress import PLAN, Planned, duration, last_row, part
 
 TABLE = Path(__file__).with_name("fps.csv")
@@ -35,7 +36,7 @@ def speeds(folder: Path) -> dict[tuple[str, str], float]:
 def measured(folder: Path) -> dict[tuple[str, str], float]:
     """Return what the training runs in a suite's folder have reached, the median over them."""
     found: dict[tuple[str, str], list[float]] = {}
-    for path in folder.glob("runs/*/*/*/seed*/metrics.csv"):
+    for _, path in layout.found(folder):
         row = last_row(path) or {}
         with contextlib.suppress(KeyError, ValueError, ZeroDivisionError):  # trainers of other projects may not say
             speed = float(row["step"]) / float(row["wall_time"])
@@ -56,9 +57,10 @@ def estimate(runs: Iterable[tuple[str, int, bool]], folder: Path, cores: int) ->
     overall = statistics.median(table.values())
     planned = []
     for metrics, steps, ahead in runs:
-        kind, scenario, algorithm = Path(metrics).relative_to(folder).parts[:3]
-        seconds = START_SECONDS + steps / table.get((scenario, algorithm), usual.get(scenario, overall))
-        planned.append(Planned(metrics, steps, seconds if kind == "efficiency" else seconds / cores, ahead))
+        run = layout.place_of(metrics)
+        speed = table.get((run.scenario, run.algorithm), usual.get(run.scenario, overall))
+        seconds = START_SECONDS + steps / speed
+        planned.append(Planned(metrics, steps, seconds if run.kind == layout.TIMING else seconds / cores, ahead))
     return planned
 
 
@@ -67,7 +69,7 @@ def describe(runs: list[Planned], cores: int) -> str:
     ahead = [run for run in runs if run.ahead]
     if not ahead:
         return "No run is ahead: everything needed is trained."
-    timing = sum("/efficiency/" in run.metrics for run in ahead)
+    timing = sum(layout.place_of(run.metrics).kind == layout.TIMING for run in ahead)
     # What an interrupted run has done will be continued; a complete one that is ahead is stale and starts afresh.
     left = sum(run.seconds * (1 - part(run) % 1) for run in ahead)
     steps = sum(run.steps for run in ahead)

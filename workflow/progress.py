@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workflow import layout
+
 PLAN = "plan.json"
-TRAINING, TIMING = "runs", "efficiency"  # folders of runs in that of a suite; a timing run has no variant
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,7 @@ def read(plan: Path) -> tuple[list[Planned], float]:
 
 def _beside(plan: Path, metrics: str) -> str:
     """Return a run's file where the plan is now: it names it from the repository, the reader may be elsewhere."""
-    parts = metrics.split("/")
-    inside = parts[-5:] if parts[-5:][0] == TIMING else parts[-6:]
-    if inside[0] not in (TRAINING, TIMING):
-        raise ValueError
-    return str(plan.parent.joinpath(*inside))
+    return layout.place_of(metrics).file(plan.parent)
 
 
 def line(plan: Path, now: float) -> str:

@@ -6,8 +6,9 @@ trained once.
 
 from collections.abc import Iterable, Sequence
 
-from envs.scenarios import SCENARIOS
+from envs.scenarios import SAFETY_BOUND, SCENARIOS
 from workflow import opengl
+from workflow.layout import BENCHMARK, EVALUATION, MEASUREMENT, TIMING, TRAINING, Place, place_of
 from workflow.suite import DEFAULT, LEGACY, Suite
 
 SENSITIVITY = {"table3": "lam", "table4": "nu_max"}
@@ -23,7 +24,7 @@ REFERENCE = "happo"  # Tables 3 and 4 are normalised by its runs
 def metrics(suite: Suite, scenarios: Sequence[str], algorithms: Sequence[str], variant: str = DEFAULT) -> list[str]:
     """Return the training runs of all combinations, one per seed."""
     return [
-        f"{suite.folder}/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv"
+        Place(TRAINING, scenario, algorithm, variant, seed).file(suite.folder)
         for scenario in scenarios
         for algorithm in algorithms
         for seed in suite.seeds
@@ -32,7 +33,7 @@ def metrics(suite: Suite, scenarios: Sequence[str], algorithms: Sequence[str], v
 
 def scenarios_of(suite: Suite, artefact: str) -> list[str]:
     """Return the scenarios that a figure or table of this suite shows, in the order of the paper."""
-    grid = suite.grids.get(SENSITIVITY.get(artefact, "safety_bound" if artefact == SAFETY else ""))
+    grid = suite.grids.get(SENSITIVITY.get(artefact, SAFETY_BOUND if artefact == SAFETY else ""))
     if grid:
         chosen = grid["scenarios"]
     elif artefact in EFFICIENCY:
@@ -53,7 +54,7 @@ def needed(suite: Suite, artefact: str) -> list[str]:
         reference = metrics(suite, scenarios, [REFERENCE])
         return reference + _grid(suite, SENSITIVITY[artefact], scenarios)
     if artefact == SAFETY:
-        return _grid(suite, "safety_bound", scenarios)
+        return _grid(suite, SAFETY_BOUND, scenarios)
     if artefact == LEGACY:
         pair = (DEFAULT, LEGACY)
         return [path for variant in pair for path in metrics(suite, scenarios, suite.legacy["algorithms"], variant)]
@@ -72,13 +73,14 @@ def evaluations(suite: Suite) -> list[str]:
 
 def every_evaluation(suite: Suite) -> list[str]:
     """Return the evaluation files of all runs of our algorithms, each once."""
-    return _evaluated(suite, [path for path in every(suite) if "/efficiency/" not in path])
+    return _evaluated(suite, every(suite))
 
 
 def _evaluated(suite: Suite, paths: Sequence[str]) -> list[str]:
-    """Return the evaluation files beside those metrics files whose policies we can load."""
-    ours = [path for path in paths if path.split("/")[4] not in suite.extra_algorithms]
-    return [path.replace("metrics.csv", "evaluation.csv") for path in ours]
+    """Return the evaluation files beside those metrics files of trainings whose policies we can load."""
+    places = map(place_of, paths)
+    ours = [run for run in places if run.kind == TRAINING and run.algorithm not in suite.extra_algorithms]
+    return [run.file(suite.folder, EVALUATION) for run in ours]
 
 
 def videos(suite: Suite) -> list[str]:
@@ -100,7 +102,7 @@ def every(suite: Suite) -> list[str]:
 def measurements(suite: Suite) -> list[str]:
     """Return the files of the benchmark, one per scenario and algorithm; none if the suite leaves it out."""
     return [
-        f"{suite.folder}/benchmark/{scenario}/{algorithm}/measurement.csv"
+        Place(BENCHMARK, scenario, algorithm).file(suite.folder, MEASUREMENT)
         for scenario in SCENARIOS
         for algorithm in suite.benchmark.get("algorithms", ())
         if scenario in suite.benchmark["scenarios"]
@@ -122,7 +124,7 @@ def _grid(suite: Suite, parameter: str, scenarios: Sequence[str]) -> list[str]:
 def _timing(suite: Suite, scenarios: Sequence[str]) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
-        f"{suite.folder}/efficiency/{scenario}/{algorithm}/repeat{repeat}/metrics.csv"
+        Place(TIMING, scenario, algorithm, seed=repeat).file(suite.folder)
         for scenario in scenarios
         for algorithm in suite.efficiency["algorithms"]
         for repeat in range(suite.efficiency["repeats"])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from envs.scenarios import OPTIONS
+
 ROOT = Path(__file__).parent.parent
 # Files that cannot change a training run: drawing and the interface for other libraries.
 _IRRELEVANT = {"parallel.py", "rendering.py"}
@@ -34,7 +36,8 @@ def algorithms() -> tuple[str, ...]:
 @cache
 def fields(algorithm: str) -> dict[str, Field]:
     """Return the settings of one of our algorithms: those all share, and its own."""
-    return _fields("algorithms/core/config.py") | _fields(f"algorithms/{algorithm}.py")
+    options = {name: Field("str", values[0]) for name, values in OPTIONS.items()}
+    return options | _fields("algorithms/core/config.py") | _fields(f"algorithms/{algorithm}.py")
 
 
 def _fields(path: str) -> dict[str, Field]:

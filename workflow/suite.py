@@ -9,13 +9,13 @@ import os
 import re
 from dataclasses import dataclass
 
-from envs.scenarios import SCENARIOS, Scenario
+from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
 from workflow import schema, sources
+from workflow.layout import DEFAULT
 
-DEFAULT = "default"  # the variant that has the suite's settings as they are
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
-TASK = ("walls", "observation", "partition", "costs", "safety_bound")  # settings that change what is learned
+TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Suite:
     def published(self, parameter: str, scenario: str) -> object:
         """Return the value that the main runs use for a grid's parameter on a scenario."""
         algorithm = self.grids[parameter]["algorithm"]
-        if parameter == "safety_bound":
-            return SCENARIOS[scenario].bound
+        if parameter == SAFETY_BOUND:
+            return bound_of(scenario, DEFAULT)
         return self.settings_of(scenario, algorithm).get(parameter, sources.fields(algorithm)[parameter].default)
 
     def variant(self, parameter: str, value: object, scenario: str) -> str:
@@ -148,7 +148,7 @@ def _check_settings(suite: Suite) -> None:
                 key = f"settings.{algorithm}.{place}.{name}"
                 _check_value(key, value)
                 if name in TASK:
-                    instead = "grids" if name == "safety_bound" else "environment"
+                    instead = "grids" if name == SAFETY_BOUND else "environment"
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
                 if algorithm not in suite.extra_algorithms:
                     table[place][name] = _typed(
@@ -198,5 +198,5 @@ def _check_grids(suite: Suite) -> None:
         fields = sources.fields(grid["algorithm"])
         _known(f"setting of {grid['algorithm']}", [parameter], fields)
         values = {text(suite.published(parameter, scenario)) for scenario in grid["scenarios"]}
-        if parameter != "safety_bound" and len(values) > 1:
+        if parameter != SAFETY_BOUND and len(values) > 1:
             raise ValueError(f"settings give {parameter} the values {', '.join(sorted(values))}: a table needs one")

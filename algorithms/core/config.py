@@ -9,16 +9,18 @@ import math
 import typing
 from dataclasses import dataclass
 
+from envs.scenarios import OPTIONS
+
+# The task: options of the environment; they change what is learned, never how.
+Options = dataclasses.make_dataclass(
+    "Options", [(name, str, values[0]) for name, values in OPTIONS.items()], frozen=True
+)
+
 
 @dataclass(frozen=True)
-class Config:
-    """Settings shared by all algorithms."""
+class Config(Options):
+    """Settings shared by all algorithms: OPTIONS of the task first."""
 
-    # the task: options of the environment; they change what is learned, never how
-    walls: str = "ghost"  # ghost | free | solid
-    observation: str = "original"  # original | full
-    partition: str = "original"  # original | declared
-    costs: str = "shared"  # shared: one cost, as published | separate: one column per cause
     safety_bound: tuple[
         float, ...
     ] = ()  # bound on the episode cost, one per cost; empty: the scenario's published bound
@@ -54,13 +56,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values no algorithm can run with."""
-        choices = {
-            "walls": ("ghost", "free", "solid"),
-            "observation": ("original", "full"),
-            "partition": ("original", "declared"),
-            "costs": ("shared", "separate"),
-        }
-        for name, valid in choices.items():
+        for name, valid in OPTIONS.items():
             if getattr(self, name) not in valid:
                 raise ValueError(f"{name}={getattr(self, name)} is not valid: choose one of {', '.join(valid)}")
         for field in dataclasses.fields(self):

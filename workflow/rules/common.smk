@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, attempt, lock, opengl, plan, progress, runs, sources
+from workflow import use_this_python, attempt, layout, lock, opengl, plan, progress, runs, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -29,6 +29,8 @@ FAILURES = attempt.failures(Path(SUITE.folder))
 ATTEMPTS = 3
 CORES = workflow.cores or 1
 NOTE = shlex.quote(f"--note={SUITE.caption}") if SUITE.caption else ""
+# Folders of runs in that of the suite; as pathvars their wildcards would have no constraints.
+RUN, TIMING, MEASUREMENT = (layout.FOLDERS[kind] for kind in (layout.TRAINING, layout.TIMING, layout.BENCHMARK))
 HELD = []  # the lock on the results' folder, until this process ends
 
 
@@ -48,10 +50,16 @@ def settings_arguments(wildcards):
 
 def failures_so_far(wildcards):
     """Return how often a run has given up in earlier calls; a change makes Snakemake try again."""
-    variant = wildcards.get("variant")
-    kind, place = ("runs", f"{variant}/seed") if variant else ("efficiency", "repeat")
-    run = f"{SUITE.folder}/{kind}/{wildcards.scenario}/{wildcards.algorithm}/{place}{wildcards.seed}"
-    return FAILURES.get(f"{run}/metrics.csv", 0)
+    kind = layout.TRAINING if "variant" in wildcards.keys() else layout.TIMING
+    return FAILURES.get(layout.Place(kind, **wildcards).file(SUITE.folder), 0)
+
+
+def first_run(wildcards, algorithm=None):
+    """Return the metrics file of the main run with the first seed, whose policy is filmed."""
+    run = layout.Place(
+        layout.TRAINING, wildcards.scenario, algorithm or wildcards.algorithm, layout.DEFAULT, SUITE.seeds[0]
+    )
+    return run.file(SUITE.folder)
 
 
 def published_value(wildcards):
@@ -97,11 +105,11 @@ def planned():
         (path[path.index(SUITE.folder) :], job in ahead)  # without the prefix of a storage
         for job in workflow.dag.jobs
         for path in map(str, job.output)
-        if Path(path).name == "metrics.csv"
+        if Path(path).name == layout.METRICS
     ]
-    steps = {True: SUITE.efficiency["steps"], False: SUITE.steps}
+    steps = {layout.TIMING: SUITE.efficiency["steps"], layout.TRAINING: SUITE.steps}
     return plan.estimate(
-        [(path, steps["/efficiency/" in path], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
+        [(path, steps[layout.place_of(path).kind], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
     )
 
 

@@ -3,10 +3,10 @@
 
 rule evaluate:
     input:
-        metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
+        metrics=f"<results>/{RUN}/metrics.csv",
         source=local("algorithms/evaluate.py"),
     output:
-        "<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/evaluation.csv",
+        f"<results>/{RUN}/evaluation.csv",
     log:
         "<results>/logs/evaluation/{scenario}/{algorithm}/{variant}/seed{seed}.log",
     wildcard_constraints:

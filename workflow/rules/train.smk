@@ -5,9 +5,9 @@ rule train:
     input:
         source=lambda wildcards: local(sources.files(wildcards.algorithm)),
     output:
-        metrics="<results>/runs/{scenario}/{algorithm}/{variant}/seed{seed}/metrics.csv",
+        metrics=f"<results>/{RUN}/metrics.csv",
     log:
-        "<results>/logs/runs/{scenario}/{algorithm}/{variant}/seed{seed}.log",
+        f"<results>/logs/{RUN}.log",
     wildcard_constraints:
         algorithm="|".join(sources.algorithms()),
     retries: ATTEMPTS - 1
@@ -36,9 +36,9 @@ rule train:
 # Tables 1 and 2: the machine to itself, so that nothing running beside it pollutes the timing; first, while it is empty.
 use rule train as efficiency with:
     output:
-        metrics="<results>/efficiency/{scenario}/{algorithm}/repeat{seed}/metrics.csv",
+        metrics=f"<results>/{TIMING}/metrics.csv",
     log:
-        "<results>/logs/efficiency/{scenario}/{algorithm}/repeat{seed}.log",
+        f"<results>/logs/{TIMING}.log",
     priority: 10
     threads: workflow.cores
     params:

@@ -5,7 +5,7 @@ FILM = ("algorithms/film.py", "algorithms/evaluate.py", "envs/rendering.py")
 
 rule film:
     input:
-        metrics=f"<results>/runs/{{scenario}}/{{algorithm}}/default/seed{SUITE.seeds[0]}/metrics.csv",
+        metrics=first_run,
         source=local(FILM),
     output:
         "<results>/videos/{scenario}/{algorithm}.mp4",
@@ -26,10 +26,7 @@ rule film:
 # Both from the same state.
 rule film_pair:
     input:
-        metrics=expand(
-            f"<results>/runs/{{{{scenario}}}}/{{algorithm}}/default/seed{SUITE.seeds[0]}/metrics.csv",
-            algorithm=runs.PAIR,
-        ),
+        metrics=lambda wildcards: [first_run(wildcards, name) for name in runs.PAIR],
         source=local(FILM),
     output:
         f"<results>/videos/{{scenario}}/{'_'.join(runs.PAIR)}.mp4",

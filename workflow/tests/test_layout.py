@@ -43,13 +43,13 @@ def allowed(path: Path) -> tuple[str, ...]:
     if package == "envs":
         return ("envs",)
     if path in (Path("analysis/watch.py"), Path("analysis/run_states.py")):  # one reader of the plan and of last rows
-        return ("analysis", "envs.scenarios", "workflow.progress")
+        return ("analysis", "envs.scenarios", "workflow.progress", "workflow.layout")
     if package in ("workflow", "analysis"):
-        return (package, "envs.scenarios")
+        return (package, "envs.scenarios", "workflow.layout")
     if path.parts[1] == "core":
-        return ("algorithms.core",)
+        return ("algorithms.core", "envs.scenarios")
     if name in COMMANDS:
-        return ("algorithms", "envs")
+        return ("algorithms", "envs", "workflow.layout")
     return ("algorithms.core",) if name != "__init__" else tuple(f"algorithms.{name}" for name in sources.algorithms())
 
 

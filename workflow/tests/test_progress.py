@@ -114,7 +114,10 @@ def test_a_folder_without_a_plan_is_refused(folder):
 
 
 def test_timing_runs_have_the_machine_to_themselves_and_training_runs_share_it(folder):
-    runs = [(f"{folder}/{kind}/ant_2x4/happo/x/metrics.csv", 100_000, True) for kind in ("runs", "efficiency")]
+    runs = [
+        (f"{folder}/{kind}/ant_2x4/happo/{last}/metrics.csv", 100_000, True)
+        for kind, last in (("runs", "default/seed0"), ("efficiency", "repeat0"))
+    ]
     shared, alone = plan.estimate(runs, folder, cores=4)
     assert alone.seconds == pytest.approx(4 * shared.seconds)
 
