@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import captions, efficiency, judging, style, tables
-from analysis.collect import WHOLE
 from analysis.judging import judged, too_short
+from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 
 STEPS = {
@@ -86,10 +86,10 @@ def of_curves(frame: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts on the digitised values of all scenarios and algorithms that were run.
 
     Args:
-        frame: rows from `collect.read`.
+        frame: rows from `results.read`.
     """
     default = frame[frame["variant"].eq("default")]
-    groups = dict(list(default.groupby(["scenario", "algorithm"])))
+    groups = dict(list(default.groupby(["scenario", "algorithm"], observed=True)))
     return [
         _reading(groups[key], row)
         for key, values in readings().groupby(["scenario", "algorithm"], sort=False)
@@ -103,7 +103,9 @@ def _reading(runs: pd.DataFrame, reading: pd.Series) -> dict[str, object]:
     column, name = QUANTITIES[reading["quantity"]]
     step, scenario = reading["step"], SCENARIOS[reading["scenario"]]
     near = runs[(runs["step"] - step).abs() <= WINDOW * step]
-    reached = near.groupby("file", sort=False)[column].mean().dropna()  # a run that ended before has no mean
+    reached = (
+        near.groupby("file", sort=False, observed=True)[column].mean().dropna()
+    )  # a run that ended before has no mean
     if reading["algorithm"] not in COMPARABLE:
         why = f"trained there under the bound {OTHER_BOUNDS[scenario.family]:g}"
     else:

@@ -11,10 +11,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, cells, collect, judging, statistics, style
+from analysis import captions, cells, judging, results, statistics, style
 from analysis.captions import PUBLISHED_STEPS
-from analysis.collect import WHOLE
 from analysis.judging import NAN, Claim, judged, too_short
+from analysis.results import WHOLE
 from analysis.tables import ALL
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
@@ -61,7 +61,7 @@ def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts for all scenarios of Figures 2 to 5 and for those of Figure 6 that were run.
 
     Args:
-        frame: rows from `collect.read`.
+        frame: rows from `results.read`.
     """
     runs = _summary(frame)
     default = runs[runs["variant"] == "default"]
@@ -79,9 +79,9 @@ def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `collect.runs` with `mean_return`, the mean over all iterations."""
-    runs = collect.runs(frame)
-    means = frame.groupby("file")["episode_return"].mean().rename("mean_return")
+    """Return `results.runs` with `mean_return`, the mean over all iterations."""
+    runs = results.runs(frame)
+    means = frame.groupby("file", observed=True)["episode_return"].mean().rename("mean_return")
     return runs.merge(means, on="file").dropna(subset=["final_return", "final_cost"])
 
 
@@ -157,7 +157,7 @@ def _on_levels(scenario: str, runs: pd.DataFrame) -> list[dict[str, object]]:
 
 def _agents(rows: pd.DataFrame) -> pd.Series:
     """Return the number of agents of each row's scenario."""
-    return rows["scenario"].map(lambda name: SCENARIOS[name].agents).astype(float)
+    return rows["scenario"].astype(object).map(lambda name: SCENARIOS[name].agents).astype(float)
 
 
 def _correlation(values: pd.Series, agents: pd.Series) -> float:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis import captions, tables
-from analysis.collect import WHOLE
+from analysis.results import WHOLE
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
 PASS, MISS, NOT_COMPARABLE = "pass", "miss", "not comparable"
@@ -74,8 +74,8 @@ def agrees(tolerance: str, ours: float, paper: float = NAN, low: float = NAN, hi
             return (ours > 0) == (paper > 0)
         case "none":
             return False
-        case words if words.removesuffix(" #") in _LIMITS:
-            return _LIMITS[words.removesuffix(" #")](ours, numbers[0])
+        case words if numbers and words[:-2] in _LIMITS:
+            return _LIMITS[words[:-2]](ours, numbers[0])
     raise ValueError(f"paper/claims.csv has the tolerance {tolerance!r}, which `analysis.judging` does not know")
 
 

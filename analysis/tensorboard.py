@@ -17,7 +17,7 @@ import json
 import time
 from pathlib import Path
 
-from analysis.output import Parser, command
+from analysis.files import Parser, command
 
 INTERVAL = 10.0  # seconds between two looks at the files
 WRITTEN = "written.json"  # which part of metrics.csv a folder's event files hold

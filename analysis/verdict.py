@@ -3,18 +3,20 @@
 Short runs are never compared with numbers of 10 million steps: they are "not comparable". `cells` judges numbers in
 print, `claims` sentences. Every row names its tolerance and source; paper/claims.csv holds them all, with reasons.
 
-    python -m analysis.verdict --tables table1.csv table3.csv --metrics FILE ... --output BASE
+    python -m analysis verdict table1.csv table3.csv metrics.csv ... manifest.json --output BASE
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import cells, claims, collect, files, output, tables
+from analysis import captions, cells, claims, files, results, tables
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
+MANIFEST = "manifest.json"
 NUMBERS = {"ours", "low", "high", "paper", "runs", "steps"}
 ARTEFACTS = ("table1", "table2", "table3", "table4", "figure2", "figure3", "figure4", "figure5", "figure6", "digitised")
 LISTED = ["scenario", "setting", "quantity", "ours", "paper", "tolerance", "verdict", "reason", "source"]
@@ -46,7 +48,16 @@ def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
     return cells.of_table(table) + claims.of_table(table)
 
 
-def _title(artefact: str) -> str:
+def of_runs(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves.
+
+    Args:
+        frame: rows from `results.read`.
+    """
+    return claims.of_figures(frame) + cells.of_curves(frame)
+
+
+def title(artefact: str) -> str:
     """Return "Table 1", "Figure 2", "Digitised"."""
     return f"{artefact[:-1].capitalize()} {artefact[-1]}" if artefact[-1].isdigit() else artefact.capitalize()
 
@@ -55,24 +66,16 @@ def _scenario(name: str) -> str:
     return SCENARIOS[name].title if name in SCENARIOS else name
 
 
-def _summary(verdicts: pd.DataFrame) -> str:
+def _summary(verdicts: pd.DataFrame) -> tables.Printed:
     """Return how many cells, statements and readings of each artefact were measured, and what became of them."""
     rows = []
     for (artefact, kind), group in verdicts.groupby(["artefact", "kind"], sort=False):
         counts = [str((group["verdict"] == verdict).sum()) for verdict in (PASS, MISS, NOT_COMPARABLE)]
-        rows.append([f"{_title(artefact)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
-    header = [("", name) for name in ("what", "measured", PASS, MISS, NOT_COMPARABLE)]
-    totals = [f"{(verdicts['verdict'] == verdict).sum()} {verdict}" for verdict in (PASS, MISS, NOT_COMPARABLE)]
-    caption = (
-        f"Reproduction against paper, {len(verdicts)} comparisons: {', '.join(totals)}. Tolerances are ours: the paper "
-        "prints no spread. Not comparable is what was not measured, not for long enough, or belongs to a machine."
-    )
-    absent = [_title(name) for name in ARTEFACTS if name not in set(verdicts["artefact"])]
-    missing = f"\nNothing to judge here: {', '.join(absent)}.\n" if absent else ""
-    return tables.markdown(tables.Printed(header, rows), caption) + missing
+        rows.append([f"{title(artefact)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
+    return tables.Printed([("", name) for name in ("what", "measured", PASS, MISS, NOT_COMPARABLE)], rows)
 
 
-def _list(verdicts: pd.DataFrame, title: str) -> str:
+def _list(verdicts: pd.DataFrame, head: str) -> str:
     """Return a section that lists comparisons; those without a number of ours are only counted."""
     measured = verdicts[verdicts["ours"].notna()]
     numbers = {name: measured[name].map(lambda x: tables.number(x, DECIMALS)) for name in ("ours", "paper")}
@@ -80,41 +83,47 @@ def _list(verdicts: pd.DataFrame, title: str) -> str:
     rest = len(verdicts) - len(measured)
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
     if measured.empty:
-        return f"## {title}\n\n{more}\n"
+        return f"## {head}\n\n{more}\n"
     table = tables.Printed([("", name) for name in LISTED], [list(map(str, row)) for row in shown.to_numpy()])
-    return "\n".join(filter(None, [tables.markdown(table, f"## {title}"), more and f"{more}\n"]))
+    return "\n".join(filter(None, [tables.markdown(table, f"## {head}"), more and f"{more}\n"]))
 
 
-def markdown(verdicts: pd.DataFrame) -> str:
-    """Return the summary, then the misses, then every comparison by artefact, in Markdown."""
+def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
+    """Yield what had nothing to judge, then the misses, then every comparison by artefact, in Markdown."""
+    absent = [title(name) for name in ARTEFACTS if name not in set(verdicts["artefact"])]
+    if absent:
+        yield f"Nothing to judge here: {', '.join(absent)}.\n"
     misses = verdicts[verdicts["verdict"] == MISS]
-    missed = [_list(misses.assign(quantity=misses["artefact"].map(_title) + ": " + misses["quantity"]), "Misses")]
-    sections = [_list(group, _title(name)) for name, group in verdicts.groupby("artefact", sort=False)]
-    return "\n".join([_summary(verdicts), *(missed if len(misses) else []), *sections])
+    if len(misses):
+        yield _list(misses.assign(quantity=misses["artefact"].map(title) + ": " + misses["quantity"]), "Misses")
+    for name, group in verdicts.groupby("artefact", sort=False):
+        yield _list(group, title(name))
 
 
-def main() -> None:
-    """Command line."""
-    parser = output.Parser(
-        description="Compare tables and runs with the paper, cell by cell.", fromfile_prefix_chars="@"
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return the verdict on tables and runs.
+
+    Args:
+        name: of the artefact.
+        paths: table1.csv to table4.csv, metrics files of Figures 2 to 6, and manifest.json, whose runs must be of one
+            version of the task.
+
+    Raises:
+        ValueError: a file is damaged or no table, or runs do not belong together.
+    """
+    manifests = [path for path in paths if Path(path).name == MANIFEST]
+    for path in manifests:
+        check_manifest(path)
+    given = [path for path in paths if Path(path).stem in cells.STEPS]
+    metrics = [path for path in paths if path not in {*given, *manifests}]
+    if not given and not metrics:
+        raise ValueError("nothing to judge: give CSV files of Tables 1 to 4, metrics.csv files, or both")
+    found = [verdict for path in given for verdict in of_table(_read(path))]
+    verdicts = pd.DataFrame(found + (of_runs(results.read(metrics)) if metrics else []))
+    totals = [f"{(verdicts['verdict'] == verdict).sum()} {verdict}" for verdict in (PASS, MISS, NOT_COMPARABLE)]
+    says = (
+        f"Reproduction against paper, {len(verdicts)} comparisons: {', '.join(totals)}. Tolerances are ours: the paper "
+        "prints no spread. Not comparable is what was not measured, not for long enough, or belongs to a machine."
     )
-    parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="CSV files of Tables 1 to 4")
-    parser.add_argument("--metrics", nargs="*", default=[], metavar="FILE", help="metrics.csv files of Figures 2 to 6")
-    parser.add_argument("--output", required=True, metavar="BASE", help="path without suffix")
-    parser.add_argument("--manifest", metavar="FILE", help="refuse if its runs are of different task versions")
-    options = parser.parse_args()
-    if not options.tables + options.metrics:
-        parser.error("nothing to judge: give --tables, --metrics or both")
-    if options.manifest:
-        check_manifest(options.manifest)
-    found = [verdict for path in options.tables for verdict in of_table(_read(path))]
-    if options.metrics:
-        frame = collect.read(options.metrics)
-        found += claims.of_figures(frame) + cells.of_curves(frame)
-    verdicts = pd.DataFrame(found)
-    contents = {".csv": verdicts[COLUMNS].to_csv(index=False, float_format="%.6g"), ".md": markdown(verdicts)}
-    output.write(options.output, contents)
-
-
-if __name__ == "__main__":
-    output.command(main)
+    more = "\n".join(_lists(verdicts))
+    return captions.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)

@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from analysis.output import Parser, command
+from analysis.files import Parser, command
 from analysis.run_states import Run, look
 from workflow import progress
 

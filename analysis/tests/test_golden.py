@@ -9,18 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import (
-    benchmark,
-    comparison,
-    efficiency,
-    evaluation,
-    iteration_time,
-    learning_curves,
-    pareto,
-    sensitivity,
-    style,
-    verdict,
-)
+from analysis import __main__ as driver
+from analysis import results
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 NOTES = {"two_million": "Two million steps, a fifth of the paper's.", "ten_million": "Two seeds."}
@@ -29,7 +19,7 @@ SCENARIO = "halfcheetah_2x3"
 WITHOUT_RUNS = {"quick", "benchmark"}
 RUNS = {"runs", "efficiency", "2m", "4m", "10m"}  # folders of runs
 TIMED = ("table1", "table2", "iteration_time")
-SENSITIVITY = {"table3": ("lam", 2.2), "table4": ("nu_max", 1.3)}
+CALLED = {"ant_2x4_2m": "figure2", "legacy_2m": "legacy"}  # artefacts whose file has another name
 ONLY = {"figure6": {"mafocops"}, "table3": {"happo", "mafocops"}, "table4": {"happo", "mafocops"}}
 
 
@@ -49,41 +39,27 @@ def inputs(path):
     if name in TIMED:  # ten million steps were not timed again
         return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/metrics.csv"))
     found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
-    return [p for p in found if ONLY.get(name, set(style.LABELS)) & set(p.parts)]
+    return [p for p in found if ONLY.get(name, set(results.ALGORITHMS)) & set(p.parts)]
 
 
 def in_order(paths):
     """Return metrics files in the order of a suite: algorithm by algorithm as in the legends, then seeds."""
-    ranks = {name: rank for rank, name in enumerate(style.LABELS)}
+    ranks = {name: rank for rank, name in enumerate(results.ALGORITHMS)}
     return sorted(paths, key=lambda path: ([ranks[part] for part in path.parts if part in ranks], path))
 
 
 def redraw(path, base, command):
     """Make the artefact of a committed CSV anew as `base` and what belongs beside it."""
-    name, metrics = path.stem, inputs(path)
+    name, metrics = CALLED.get(path.stem, path.stem), inputs(path)
     evaluations = [file.with_name("evaluation.csv") for file in metrics]
     end = ["--note", NOTES.get(path.parts[0], ""), "--output", base]
-    curves = {"ant_2x4_2m": "figure2", "legacy_2m": "legacy", "figure3": "figure3", "figure6": "figure6"}
-    if name in curves:
-        scenario = "ant_2x4" if name == "ant_2x4_2m" else SCENARIO
-        command(learning_curves, "--name", curves[name], "--scenarios", scenario, "--metrics", *metrics, *end)
-    elif name in ("table1", "table2"):
-        command(efficiency, "--table", name, "--metrics", *metrics, *end)
-    elif name in SENSITIVITY:
-        parameter, published = SENSITIVITY[name]
-        what = ("--table", name, "--parameter", parameter, "--published", published, "--scenarios", SCENARIO)
-        command(sensitivity, *what, "--metrics", *metrics, *end)
-    elif name == "evaluation":
-        command(evaluation, "--evaluations", *evaluations, *end)
-    elif name.startswith("comparison"):
-        together = [*end[:-1], base.with_name("comparison")]
-        command(comparison, "--metrics", *metrics, "--evaluations", *evaluations, *together)
-    elif name == "verdict":
+    if name == "verdict":
         suite = REFERENCE / path.parts[0]
-        tables = ["--tables", *sorted(suite.glob("tables/*.csv")), "--manifest", suite / "manifest.json"]
-        command(verdict, *tables, "--metrics", *metrics, *end[2:])
+        tables = sorted(suite.glob("tables/table?.csv"))
+        command(driver, name, *tables, *metrics, suite / "manifest.json", *end[2:])
     else:
-        command({"pareto": pareto, "iteration_time": iteration_time}[name], "--metrics", *metrics, *end)
+        files = {"evaluation": evaluations, "comparison": [*metrics, *evaluations]}.get(name, metrics)
+        command(driver, name, *files, *end)
 
 
 def test_there_is_something_to_redraw():
@@ -107,12 +83,12 @@ def test_redrawn_benchmark_is_the_committed_one(tmp_path, command):
     path = REFERENCE / "benchmark/benchmark.csv"
     with path.open() as file:
         header, *rows = csv.reader(file)
-    given = len(benchmark.COLUMNS)
+    given = len(results.MEASURED)
     for i, row in enumerate(rows):
         lines = [",".join(cells[:given]) + "\n" for cells in (header, row)]
         (tmp_path / f"{i}.csv").write_text("".join(lines))
     files = [tmp_path / f"{i}.csv" for i in range(len(rows))]
-    command(benchmark, "--measurements", *files, "--output", tmp_path / "benchmark")
+    command(driver, "benchmark", *files, "--output", tmp_path / "benchmark")
     old, new = pd.read_csv(path, dtype=str), pd.read_csv(tmp_path / "benchmark.csv", dtype=str)
     pd.testing.assert_frame_equal(new[header[:given]], old[header[:given]])
     pd.testing.assert_frame_equal(new[header[given:]].astype(float), old[header[given:]].astype(float), rtol=1e-4)

@@ -2,9 +2,9 @@ rule train_random_search:
     input:
         source=local("workflow/examples/random_search.py"),
     output:
-        "<results>/<run>/metrics.csv",
+        f"<results>/{RUN}/metrics.csv",
     log:
-        "<results>/logs/<run>.log",
+        f"<results>/logs/{RUN}.log",
     wildcard_constraints:
         algorithm="random_search",
         variant="default",

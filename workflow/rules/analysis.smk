@@ -164,7 +164,7 @@ rule verdict:
         manifest="<results>/manifest.json",
         source=local(sources.analysis()),
     output:
-        "<results>/verdict.csv",
+        multiext("<results>/verdict", ".csv", ".tex", ".caption.txt"),
         markdown="<results>/verdict.md",
     log:
         "<results>/logs/verdict.log",
@@ -173,5 +173,4 @@ rule verdict:
     params:
         base=subpath(output.markdown, strip_suffix=".md"),
     shell:
-        "python -m analysis.verdict --tables {input.tables} --metrics {input.metrics} --manifest {input.manifest} "
-        "--output {params.base} 2> {log}"
+        "python -m analysis verdict {input.tables} {input.metrics} {input.manifest} --output {params.base} 2> {log}"

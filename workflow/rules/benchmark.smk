@@ -6,9 +6,9 @@ rule measure:
     input:
         source=lambda wildcards: local(("algorithms/benchmark.py", *sources.files(wildcards.algorithm))),
     output:
-        "<results>/<measurement>/measurement.csv",
+        f"<results>/{MEASUREMENT}/measurement.csv",
     log:
-        "<results>/logs/<measurement>.log",
+        f"<results>/logs/{MEASUREMENT}.log",
     retries: ATTEMPTS - 1
     conda:
         "../../environment.yml"

@@ -22,9 +22,6 @@ except ValueError as error:
 
 pathvars:
     results=SUITE.folder,
-    run=layout.FOLDERS[layout.TRAINING],
-    timing=layout.FOLDERS[layout.TIMING],
-    measurement=layout.FOLDERS[layout.BENCHMARK],
 
 
 # Failures so far, read once: it must not change while Snakemake runs, see workflow/attempt.py.
@@ -32,6 +29,8 @@ FAILURES = attempt.failures(Path(SUITE.folder))
 ATTEMPTS = 3
 CORES = workflow.cores or 1
 NOTE = shlex.quote(f"--note={SUITE.caption}") if SUITE.caption else ""
+# Folders of runs in that of the suite; as pathvars their wildcards would have no constraints.
+RUN, TIMING, MEASUREMENT = (layout.FOLDERS[kind] for kind in (layout.TRAINING, layout.TIMING, layout.BENCHMARK))
 HELD = []  # the lock on the results' folder, until this process ends
 
 

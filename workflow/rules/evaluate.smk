@@ -3,10 +3,10 @@
 
 rule evaluate:
     input:
-        metrics="<results>/<run>/metrics.csv",
+        metrics=f"<results>/{RUN}/metrics.csv",
         source=local("algorithms/evaluate.py"),
     output:
-        "<results>/<run>/evaluation.csv",
+        f"<results>/{RUN}/evaluation.csv",
     log:
         "<results>/logs/evaluation/{scenario}/{algorithm}/{variant}/seed{seed}.log",
     wildcard_constraints:

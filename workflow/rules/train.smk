@@ -5,9 +5,9 @@ rule train:
     input:
         source=lambda wildcards: local(sources.files(wildcards.algorithm)),
     output:
-        metrics="<results>/<run>/metrics.csv",
+        metrics=f"<results>/{RUN}/metrics.csv",
     log:
-        "<results>/logs/<run>.log",
+        f"<results>/logs/{RUN}.log",
     wildcard_constraints:
         algorithm="|".join(sources.algorithms()),
     retries: ATTEMPTS - 1
@@ -36,9 +36,9 @@ rule train:
 # Tables 1 and 2: the machine to itself, so that nothing running beside it pollutes the timing; first, while it is empty.
 use rule train as efficiency with:
     output:
-        metrics="<results>/<timing>/metrics.csv",
+        metrics=f"<results>/{TIMING}/metrics.csv",
     log:
-        "<results>/logs/<timing>.log",
+        f"<results>/logs/{TIMING}.log",
     priority: 10
     threads: workflow.cores
     params:
