@@ -1,19 +1,29 @@
-"""The manifest of a suite: every run with its hash, its settings, and what it was made with.
+"""The manifest of a suite: every run with its hash, its settings, and what it was made with; written and read here.
 
 Two hashes tell runs apart: `sha256` of metrics.csv as it is, and `law_hash` without its columns of time and memory,
 which agrees for the same code, settings and seed on any machine of the same kind.
 
-    python -m analysis.manifest --metrics FILE ... --output results/paper/manifest.json
+    python -m analysis.manifest FILE ... --output results/paper/manifest.json
 """
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from analysis import files
+import pandas as pd
+
+from analysis import files, results, style
+from workflow import layout
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
+COMPLETE = "complete"
+_NEEDED = ("path", "status", "settings", "versions", "commit", "dirty", "task_version", "steps", "law_hash", "sha256")
+_NEEDED += ("recorded", "algorithm")
+_HASH, _COMMIT = 8, 12  # digits shown in the list of runs, and of the commits above it; the manifest has all
 
 
 def law_hash(metrics: Path) -> str:
@@ -22,7 +32,10 @@ def law_hash(metrics: Path) -> str:
     Raises:
         ValueError: it is no CSV file.
     """
-    frame = files.table(metrics, "a metrics file", [])
+    return _law_hash(files.table(metrics, "a metrics file", []))
+
+
+def _law_hash(frame: pd.DataFrame) -> str:
     kept = [column for column in frame if not column.startswith(MACHINE)]
     return hashlib.sha256(frame[kept].to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
@@ -34,25 +47,139 @@ def entry(path: str) -> dict:
         ValueError: the metrics file or the record beside it is damaged.
     """
     metrics, found = Path(path), files.record(path)
-    known = found or {}
-    missing = not metrics.exists()
-    failed = not missing and files.table(metrics, "a metrics file", []).empty
+    frame = files.table(metrics, "a metrics file", []) if metrics.exists() else None
+    known, failed = found or {}, frame is not None and frame.empty
     return {
         "path": path,
-        "status": "missing" if missing else "failed" if failed else known.get("status"),
-        "sha256": None if missing else hashlib.sha256(metrics.read_bytes()).hexdigest(),
-        "law_hash": None if missing else law_hash(metrics),
-        "recorded": found is not None and not (missing or failed),
+        "status": "missing" if frame is None else "failed" if failed else known.get("status"),
+        "sha256": None if frame is None else hashlib.sha256(metrics.read_bytes()).hexdigest(),
+        "law_hash": None if frame is None else _law_hash(frame),
+        "recorded": found is not None and frame is not None and not failed,
         **{key: known.get(key) for key in (*KEPT, "settings", "versions", "hardware")},
     }
+
+
+def runs(path: str) -> list[dict]:
+    """Return the runs that a manifest lists, one `entry` each.
+
+    Raises:
+        ValueError: it is not what this module writes.
+    """
+    try:
+        found = json.loads(Path(path).read_bytes())["runs"]
+        complete = all(name in run for run in found for name in _NEEDED)
+    except (ValueError, RecursionError, KeyError, TypeError):
+        complete = False
+    if not complete:
+        raise ValueError(f"{path} is not a manifest, as `python -m analysis.manifest` writes it")
+    return found
+
+
+class Listed(NamedTuple):
+    """What the report says of the runs of a suite; every frame is a table of text as readers see it."""
+
+    states: Mapping[str, int]  # how many runs ended how, "complete" first
+    absent: Sequence[str]  # metrics files of runs that are not complete but should be
+    runs: pd.DataFrame
+    settings: pd.DataFrame  # of most runs of each algorithm
+    machines: pd.DataFrame
+
+
+def listed(path: str) -> Listed:
+    """Return what a manifest says.
+
+    Raises:
+        ValueError: it is not what this module writes.
+    """
+    found = runs(path)
+    usual = _usual(found)
+    states = Counter(map(_state, found))
+    settings = pd.DataFrame({style.label(name): settings for name, settings in usual.items()}).fillna("")
+    machines = Counter(_made_with(run) for run in found if run["versions"])
+    header = ["Commit", "Task version", "Libraries", "Hardware", "Runs"]
+    return Listed(
+        states={name: states[name] for name in sorted(states, key=lambda name: (name != COMPLETE, name))},
+        absent=[run["path"] for run in found if run["status"] in ("failed", "missing", "running")],
+        runs=pd.DataFrame([_row(run, usual) for run in found]),
+        settings=settings.rename_axis("Setting").reset_index(),
+        machines=pd.DataFrame([[*made, str(count)] for made, count in machines.items()], columns=header),
+    )
+
+
+def _state(run: Mapping) -> str:
+    """Return how a run ended; algorithms of other projects leave no record."""
+    return run["status"] or "no record"
+
+
+def _text(value: object) -> str:
+    """Return a setting as on a command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _texts(run: Mapping) -> dict[str, str]:
+    """Return the settings of a run as text."""
+    return {name: _text(value) for name, value in (run["settings"] or {}).items()}
+
+
+def _usual(found: Sequence[Mapping]) -> dict[str, dict[str, str]]:
+    """Return by algorithm the settings that most of its runs have; what comes first wins a tie."""
+    counts: dict[str, dict[str, Counter]] = {}
+    for run in found:
+        for name, text in _texts(run).items():
+            counts.setdefault(str(run["algorithm"]), {}).setdefault(name, Counter())[text] += 1
+    return {
+        algorithm: {name: texts.most_common(1)[0][0] for name, texts in counts[algorithm].items()}
+        for algorithm in results.order(counts)
+    }
+
+
+def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return one row of the list of runs."""
+    common = usual.get(str(run["algorithm"]), {})
+    return {
+        "Run": _name(run["path"]),
+        "Status": _state(run),
+        "Steps": f"{run['steps']:,}" if run["steps"] else "",
+        "Task": str(run["task_version"] or ""),
+        "Settings unlike most": " ".join(f"{n}={text}" for n, text in _texts(run).items() if common[n] != text),
+        "Commit": f"{(run['commit'] or '')[:_HASH]}{'+' if run['dirty'] else ''}",
+        "Law hash": (run["law_hash"] or "")[:_HASH],
+        "SHA-256": (run["sha256"] or "")[:_HASH],
+    }
+
+
+def _name(path: str) -> str:
+    """Return the folder of a run in that of its suite; of a file in no run's folder, its own folder."""
+    try:
+        return layout.place_of(path).folder
+    except ValueError:
+        return str(Path(path).parent)
+
+
+def _made_with(run: Mapping) -> tuple[str, ...]:
+    """Return what a run was made with, in words: commit, version of the task, libraries, hardware."""
+    hardware = run.get("hardware") or {}
+    parts = [
+        hardware.get("gpu"),
+        hardware.get("cpu"),
+        f"{hardware['cores']} cores" if hardware.get("cores") else None,
+        f"{hardware['memory_gib']:g} GiB" if hardware.get("memory_gib") else None,
+        hardware.get("system"),
+        hardware.get("machine"),
+    ]
+    libraries = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    commit = f"{(run['commit'] or 'unknown')[:_COMMIT]}{' with changes not committed' if run['dirty'] else ''}"
+    return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(filter(None, parts)) or "unknown"
 
 
 def main() -> None:
     """Command line."""
     parser = files.Parser(description="List every run of a suite with its hash.", fromfile_prefix_chars="@")
-    parser.add_argument(
-        "--metrics", nargs="+", required=True, metavar="FILE", help="metrics.csv files, or @FILE that lists them"
-    )
+    parser.add_argument("metrics", nargs="+", metavar="FILE", help="metrics.csv files, or @FILE that lists them")
     parser.add_argument("--output", required=True, metavar="FILE", help="such as manifest.json")
     options = parser.parse_args()
     entries = [entry(path) for path in dict.fromkeys(options.metrics)]
