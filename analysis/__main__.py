@@ -10,19 +10,10 @@ rest on. Everything is computed before the first file is written.
 import importlib
 
 from analysis import files, style, tables
+from workflow.artefacts import ROWS
 
-# Who makes an artefact: a module with `make(name, files)`, which returns a `captions.Artefact`.
-MODULES = {
-    **dict.fromkeys(("figure2", "figure3", "figure4", "figure5", "figure6", "legacy"), "curves"),
-    **dict.fromkeys(("table1", "table2"), "efficiency"),
-    **dict.fromkeys(("table3", "table4"), "sensitivity"),
-    "pareto": "pareto",
-    **dict.fromkeys(("iteration_time", "benchmark"), "speed"),
-    "evaluation": "evaluation",
-    "verdict": "verdict",
-    **dict.fromkeys(("comparison", "comparison_pairs"), "comparison"),
-    **dict.fromkeys(("comparison_profile", "comparison_seeds"), "profiles"),
-}
+# The benchmark and the verdict have folders and rules of their own.
+MODULES = {name: row.module for name, row in ROWS.items()} | {"benchmark": "speed", "verdict": "verdict"}
 
 
 def make(name: str, paths: list[str], note: str, base: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 LARGEST = 2**53  # whole numbers up to here are exact in float64
+EMPTY = ("", "nan", "NaN")  # cells without a number
 UNKNOWN = "unknown"  # task version of a run recorded before there were any
 NAMED = 4  # files that an error names before it only counts
 
@@ -33,15 +34,20 @@ def table(path: str | Path, kind: str, needed: Sequence[str]) -> pd.DataFrame:
     Raises:
         ValueError: it is torn, not UTF-8, not rectangular, or lacks a column.
     """
-    try:
-        header, *rows = _rows(Path(path).read_bytes())
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not {kind}: {error}") from None
+    header, *found = rows(path, kind)
     absent = [column for column in needed if column not in header]
     if absent:
         raise ValueError(f"{path} lacks the column {absent[0]!r}; {kind} needs {', '.join(needed)}")
-    frame = pd.DataFrame(rows, columns=header, dtype=object)
-    return frame.mask(frame.isin(["", "nan", "NaN"])).astype("str")
+    frame = pd.DataFrame(found, columns=header, dtype=object)
+    return frame.mask(frame.isin(EMPTY)).astype("str")
+
+
+def rows(path: str | Path, kind: str) -> list[list[str]]:
+    """Return header and rows of a CSV file as text; see `table`."""
+    try:
+        return _rows(Path(path).read_bytes())
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is not {kind}: {error}") from None
 
 
 def _rows(data: bytes) -> list[list[str]]:

@@ -6,7 +6,9 @@ which agrees for the same code, settings and seed on any machine of the same kin
     python -m analysis.manifest FILE ... --output results/paper/manifest.json
 """
 
+import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,12 +34,17 @@ def law_hash(metrics: Path) -> str:
     Raises:
         ValueError: it is no CSV file.
     """
-    return _law_hash(files.table(metrics, "a metrics file", []))
+    return _law_hash(files.rows(metrics, "a metrics file"))
 
 
-def _law_hash(frame: pd.DataFrame) -> str:
-    kept = [column for column in frame if not column.startswith(MACHINE)]
-    return hashlib.sha256(frame[kept].to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+def _law_hash(rows: list[list[str]]) -> str:
+    kept = [column for column, name in enumerate(rows[0]) if not name.startswith(MACHINE)]
+    text = io.StringIO()
+    cells = ([row[column] for column in kept] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(
+        ["" if cell in files.EMPTY else cell for cell in row] for row in cells
+    )
+    return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
 
 def entry(path: str) -> dict:
@@ -47,14 +54,14 @@ def entry(path: str) -> dict:
         ValueError: the metrics file or the record beside it is damaged.
     """
     metrics, found = Path(path), files.record(path)
-    frame = files.table(metrics, "a metrics file", []) if metrics.exists() else None
-    known, failed = found or {}, frame is not None and frame.empty
+    rows = files.rows(metrics, "a metrics file") if metrics.exists() else []
+    known, trained = found or {}, len(rows) > 1
     return {
         "path": path,
-        "status": "missing" if frame is None else "failed" if failed else known.get("status"),
-        "sha256": None if frame is None else hashlib.sha256(metrics.read_bytes()).hexdigest(),
-        "law_hash": None if frame is None else _law_hash(frame),
-        "recorded": found is not None and frame is not None and not failed,
+        "status": known.get("status") if trained else "failed" if rows else "missing",
+        "sha256": hashlib.sha256(metrics.read_bytes()).hexdigest() if rows else None,
+        "law_hash": _law_hash(rows) if rows else None,
+        "recorded": found is not None and trained,
         **{key: known.get(key) for key in (*KEPT, "settings", "versions", "hardware")},
     }
 
@@ -94,7 +101,8 @@ def listed(path: str) -> Listed:
     found = runs(path)
     usual = _usual(found)
     states = Counter(map(_state, found))
-    settings = pd.DataFrame({style.label(name): settings for name, settings in usual.items()}).fillna("")
+    names = dict.fromkeys(name for settings in usual.values() for name in settings)
+    settings = pd.DataFrame({style.label(name): each for name, each in usual.items()}).reindex(list(names)).fillna("")
     machines = Counter(_made_with(run) for run in found if run["versions"])
     header = ["Commit", "Task version", "Libraries", "Hardware", "Runs"]
     return Listed(

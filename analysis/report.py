@@ -8,75 +8,200 @@ The page is `page/report.html.j2` with its style and its script; the same inputs
 """
 
 import argparse
+import base64
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 import jinja2
 import numpy as np
+import pandas as pd
+from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from analysis import artefacts, captions, files, markup, provenance, style
+from analysis import captions, files, judging, manifest, style
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
+from workflow.artefacts import ROWS
 
 PAGE = Path(__file__).parent / "page"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
 MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
+LARGEST = 1_500_000  # bytes of a file that is put into the page; of a larger drawing its PNG is shown
+SCALE = 1.25 * 96 / 72  # CSS pixels per point of a drawing
+BESIDE = ("svg", "png", "csv", "tex", "md")  # suffixes of the files of an artefact
+KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv", "tex": "application/x-tex"}
+KINDS |= {"md": "text/markdown", "json": "application/json", "mp4": "video/mp4"}
 
-# Identifier, title, what it shows, and the artefacts in it; one that no section names joins OTHERS.
+# Identifier, title, and what it shows; workflow/artefacts.py says what is in it.
 SECTIONS = (
     (
         "performance",
         "Appendix G: performance",
         "Episode return and cost while learning: median and 25 to 75 % of the seeds.",
-        ("figure2", "figure3", "figure4", "figure5"),
     ),
     (
         "efficiency",
         "Appendix H: efficiency",
         "Frames per second and memory, beside the paper's Tables 1 and 2, and where the time of an iteration goes.",
-        ("table1", "table2", "iteration_time"),
     ),
     (
         "sensitivity",
         "Appendix I: sensitivity",
         "Other values of lambda, nu_max and the safety bound: Tables 3 and 4 and Figure 6 of the paper.",
-        ("table3", "table4", "figure6"),
     ),
     (
         "beyond",
         "Beyond the paper: comparison",
         "All algorithms over all scenarios at once, with intervals that say how much the seeds decide.",
-        ("comparison", "comparison_pairs", "comparison_profile", "comparison_seeds", "pareto"),
     ),
     (
         "policies",
         "Beyond the paper: final policies",
         "Return and cost of each policy when it no longer learns: acting as it was trained, and without its noise.",
-        ("evaluation",),
     ),
     (
         "errors",
         "Errors of the original code",
         "What the errors of the code base that the paper builds on do to the curves.",
-        ("legacy",),
     ),
 )
-OTHERS = "beyond"
+OTHERS = "beyond"  # the section of what has no row in workflow/artefacts.py
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def sections(made: Sequence[artefacts.Artefact]) -> list[dict]:
-    """Return the sections that have artefacts, in the order of SECTIONS."""
-    named = {name for *_, names in SECTIONS for name in names}
+class Download(NamedTuple):
+    """A file to save: `uri` holds its bytes; None where they are `shown` already, or are too many."""
+
+    kind: str
+    name: str
+    path: str
+    uri: str | None
+    shown: bool = False
+
+
+class Picture(NamedTuple):
+    """A drawing: its bytes, its width in CSS pixels, and its width over its height without caption."""
+
+    uri: str
+    width: int
+    ratio: float
+
+
+class Shown(NamedTuple):
+    """A figure, a table, or both; `target` is the file that Snakemake is asked for."""
+
+    name: str
+    title: str
+    caption: str
+    picture: Picture | None
+    table: Markup
+    downloads: Sequence[Download]
+    target: str
+
+
+def title(name: str) -> str:
+    """Return the heading of an artefact."""
+    if name in ROWS:
+        return ROWS[name].title
+    return "Digitised curves" if name == "digitised" else name.replace("_", " ").capitalize()
+
+
+def scenario_title(name: object) -> str:
+    """Return the label of a scenario; "all" and what is not ours stay as they are."""
+    return SCENARIOS[name].title if name in SCENARIOS else str(name)
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Return a file as an address that holds it."""
+    return f"data:{KINDS[kind]};base64,{base64.b64encode(content).decode()}"
+
+
+def download(path: Path, shown: bool = False) -> Download:
+    """Return a file to save from the page; `shown`: its bytes are in the page already."""
+    kind = path.suffix[1:]
+    small = path.stat().st_size <= LARGEST
+    uri = data_uri(path.read_bytes(), kind) if small and not shown else None
+    return Download(kind.upper(), path.name, str(path), uri, shown)
+
+
+def html(text: str, name: str) -> Markup:
+    """Return Markdown of ours as HTML: tables scroll under a `name`, and their first cells are the heads of rows."""
+    tokens, first = _MARKDOWN.parse(text), False
+    for token in tokens:
+        first = first or token.type == "tr_open"
+        if token.type in ("th_open", "td_open"):
+            scope = "col" if token.type == "th_open" else "row" if first else None
+            right = {"class": "number"} if "style" in token.attrs else {}  # the only style that is ours
+            token.attrs = right | ({"scope": scope} if scope else {})
+        if token.type.startswith("td_") and first:
+            token.tag, first = "th", token.type == "td_open"
+        elif token.type == "thead_close":
+            first = False
+        elif token.type.startswith("heading_"):
+            token.tag = "h4"
+    region = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">\n<table>'
+    made = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return Markup(made.replace("<table>", region).replace("</table>", "</table>\n</div>"))
+
+
+def read(paths: Sequence[str]) -> list[Shown]:
+    """Return the artefacts of BASE.svg and BASE.md files, with what stands beside them; one of each BASE."""
+    bases: dict[Path, str] = {}
+    for path in paths:
+        bases.setdefault(Path(path).with_suffix(""), path)
+    return [_artefact(base, target) for base, target in bases.items()]
+
+
+def _artefact(base: Path, target: str) -> Shown:
+    """Return one artefact.
+
+    Raises:
+        ValueError: its drawing is not one of ours.
+        OSError: the file asked for cannot be read.
+    """
+    Path(target).open("rb").close()
+    beside = {kind: Path(f"{base}.{kind}") for kind in BESIDE}
+    beside = {kind: path for kind, path in beside.items() if path.exists()}
+    caption_file = Path(f"{base}.caption.txt")
+    caption = caption_file.read_text().strip() if caption_file.exists() else ""
+    text = beside["md"].read_text().removeprefix(caption) if "md" in beside else ""
+    large = "svg" in beside and "png" in beside and beside["svg"].stat().st_size > LARGEST
+    drawing = beside.get("png" if large else "svg")
+    return Shown(
+        name=base.name,
+        title=title(base.name),
+        caption=re.sub(r"^(Figure|Table) \d+\. ", "", caption),
+        picture=_picture(drawing, beside["svg"]) if "svg" in beside else None,
+        table=html(text, title(base.name)),
+        downloads=[download(path, shown="svg" in beside and path == drawing) for path in beside.values()],
+        target=target,
+    )
+
+
+def _picture(path: Path, svg: Path) -> Picture:
+    """Return a drawing with the size of its SVG; a PNG has the caption below that, and is cut there."""
+    try:
+        _, root = next(ElementTree.iterparse(svg, events=["start"]))
+        width, height = (float(root.attrib[name].removesuffix("pt")) for name in ("width", "height"))
+    except (ElementTree.ParseError, StopIteration, KeyError, ValueError):
+        raise ValueError(f"{svg} is not a drawing of this package: it does not give its size in points") from None
+    return Picture(data_uri(path.read_bytes(), path.suffix[1:]), round(width * SCALE), round(width / height, 4))
+
+
+def sections(made: Sequence[Shown]) -> list[dict]:
+    """Return the sections that have artefacts, these in the order of workflow/artefacts.py, others after them."""
+    places = {name: (rank, row.section) for rank, (name, row) in enumerate(ROWS.items())}
     found = []
-    for identifier, title, text, names in SECTIONS:
-        inside = sorted((each for each in made if each.name in names), key=lambda each: names.index(each.name))
-        if identifier == OTHERS:
-            inside += [each for each in made if each.name not in named]
+    for identifier, heading, text in SECTIONS:
+        ranked = [(*places.get(each.name, (len(ROWS), OTHERS)), each) for each in made]
+        inside = [each for _, section, each in sorted(ranked, key=lambda entry: entry[0]) if section == identifier]
         if inside:
-            found.append({"id": identifier, "title": title, "text": text, "artefacts": inside})
+            found.append({"id": identifier, "title": heading, "text": text, "artefacts": inside})
     return found
 
 
@@ -89,7 +214,7 @@ def verdicts(path: str) -> dict:
     frame = files.table(path, "a verdict", COLUMNS)
     numbers = {name: files.numbers(path, frame[name]) for name in ("ours", "paper")}
     rows = frame.fillna("").assign(
-        artefact=frame["artefact"].map(artefacts.title),
+        artefact=frame["artefact"].map(title),
         scenario=frame["scenario"].map(scenario_title),
         **{name: column.map(_number) for name, column in numbers.items()},
     )
@@ -103,19 +228,31 @@ def verdicts(path: str) -> dict:
         "counts": {name: {mark: int((group == mark).sum()) for mark in MARKS} for name, group in groups},
         "totals": {mark: int((rows["verdict"] == mark).sum()) for mark in MARKS},
         "marks": MARKS,
+        "tolerances": tolerances(),
         "path": path,
-        "file": artefacts.download(Path(path)),
+        "file": download(Path(path)),
     }
+
+
+def tolerances() -> pd.DataFrame:
+    """Return what decides each number and sentence, and why, as a table of text."""
+    rows = [
+        {
+            "Claim": claim.sentence or f"every {claim.measure}: {claim.quantity}",
+            "Of": ", ".join(
+                scenario_title(place) if place in SCENARIOS else title(place) for place in claim.where.split()
+            ),
+            "Tolerance": claim.tolerance,
+            "Because": claim.because,
+        }
+        for claim in judging.claims()
+    ]
+    return pd.DataFrame(rows).drop_duplicates()
 
 
 def _number(value: float) -> str:
     """Return four digits, or all of those before the point; empty if there is no number."""
     return "" if np.isnan(value) else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def scenario_title(name: object) -> str:
-    """Return the label of a scenario; "all" and what is not ours stay as they are."""
-    return SCENARIOS[name].title if name in SCENARIOS else str(name)
 
 
 def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
@@ -124,7 +261,7 @@ def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
     for path in map(Path, paths):
         names = _players(path.stem)
         film = {"label": " beside ".join(names), "pair": len(names) > 1}
-        film["uri"] = artefacts.data_uri(path.read_bytes(), "mp4")
+        film["uri"] = data_uri(path.read_bytes(), "mp4")
         found.setdefault(scenario_title(path.parent.name), []).append(film)
     return found
 
@@ -133,12 +270,6 @@ def _players(stem: str) -> list[str]:
     """Return MAPPO-L of mappo_l, MAFOCOPS and MACPO of mafocops_macpo."""
     pairs = ((first, stem.removeprefix(f"{first}_")) for first in style.LABELS if stem not in style.LABELS)
     return list(map(style.label, next((pair for pair in pairs if pair[1] in style.LABELS), (stem,))))
-
-
-def _code(text: str) -> Markup:
-    """Return text of ours as HTML, backticks as code."""
-    parts = str(escape(text)).split("`")
-    return Markup("".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts)))
 
 
 def render(content: Mapping[str, object]) -> str:
@@ -150,23 +281,22 @@ def render(content: Mapping[str, object]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["code"] = _code
     parts = {name: Markup((PAGE / f"report.{name}").read_text()) for name in ("css", "js")}
     return environment.get_template("report.html.j2").render(**content, **parts)
 
 
-def _facts(options: argparse.Namespace, found: provenance.Provenance) -> dict[str, str]:
+def _facts(options: argparse.Namespace, states: Mapping[str, int]) -> dict[str, str]:
     """Return what the head of the page says of the suite, by name."""
-    count = sum(found.states.values())
-    ended = ", ".join(f"{number} {state}" for state, number in found.states.items())
+    ended = ", ".join(f"{number} {state}" for state, number in states.items())
     facts = {
         "Training": f"{captions.steps(options.steps)} per run",
         "Seeds": f"{len(options.seeds)} ({', '.join(map(str, options.seeds))})",
         "Algorithms": ", ".join(map(style.label, options.algorithms)),
         "Scenarios": ", ".join(map(scenario_title, options.scenarios)),
-        "Runs": f"{count}: {ended}" if ended else "none",
+        "Runs": f"{sum(states.values())}: {ended}" if ended else "none",
+        "Note": options.note,
     }
-    return facts | ({"Note": options.note} if options.note else {})
+    return {name: text for name, text in facts.items() if text}
 
 
 def _parser() -> files.Parser:
@@ -189,26 +319,26 @@ def _parser() -> files.Parser:
 def main() -> None:
     """Command line."""
     options = _parser().parse_args()
-    found = provenance.read(options.manifest)
+    listed = manifest.listed(options.manifest)
 
     def command(target: str) -> str:
         return shlex.join(["snakemake", "--cores", "all", target, "--configfile", options.configfile])
 
     content = {
         "suite": options.suite,
-        "facts": _facts(options, found),
+        "facts": _facts(options, listed.states),
         "short": options.steps < WHOLE * captions.PUBLISHED_STEPS,
         "steps": captions.steps(options.steps),
         "published": captions.steps(captions.PUBLISHED_STEPS),
-        "absent": len(found.absent),
-        "named": captions.named(found.absent),
-        "sections": sections(artefacts.read(options.artefacts)),
+        "absent": len(listed.absent),
+        "named": captions.named(listed.absent),
+        "sections": sections(read(options.artefacts)),
         "verdict": verdicts(options.verdict) if options.verdict else None,
         "videos": videos(options.videos),
-        "provenance": found,
-        "manifest": artefacts.download(Path(options.manifest)),
+        "provenance": listed,
+        "manifest": download(Path(options.manifest)),
         "manifest_path": options.manifest,
-        "deviations": markup.parse(DEVIATIONS.read_text()),
+        "deviations": html(DEVIATIONS.read_text(), "Deviations"),
         "command": command,
     }
     files.write(options.output, {"": render(content)})

@@ -6,13 +6,12 @@ print, `claims` sentences. Every row names its tolerance and source; paper/claim
     python -m analysis verdict table1.csv table3.csv metrics.csv ... manifest.json --output BASE
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import captions, cells, claims, files, results, tables
+from analysis import captions, cells, claims, files, manifest, results, tables
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
@@ -35,12 +34,7 @@ def _read(path: str) -> pd.DataFrame:
 
 def check_manifest(path: str) -> None:
     """Raise ValueError, naming the runs, if a suite holds runs of different task versions."""
-    try:
-        listed = json.loads(Path(path).read_bytes())["runs"]
-        records = {run["path"]: run if run["recorded"] else None for run in listed}
-    except (ValueError, RecursionError, KeyError, TypeError):
-        raise ValueError(f"{path} is not a manifest, as `python -m analysis.manifest` writes it") from None
-    files.one_task_version(records)
+    files.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
 
 
 def of_table(table: pd.DataFrame) -> list[dict[str, object]]:

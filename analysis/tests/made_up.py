@@ -17,6 +17,7 @@ HASH = "0123456789abcdef" * 4
 RUN = {
     "path": "results/tiny/runs/ant_2x4/happo/default/seed0/metrics.csv",
     "status": "complete",
+    "recorded": True,
     "sha256": HASH,
     "law_hash": HASH[::-1],
     "algorithm": "happo",
@@ -33,13 +34,10 @@ NOTHING = dict.fromkeys(("sha256", "law_hash", "settings", "versions", "hardware
 FAILED = RUN | NOTHING | {"path": RUN["path"].replace("seed0", "seed1"), "status": "failed", "task_version": None}
 
 
-def figure(base: Path, caption: str, drawn: bool = True) -> None:
-    """Save a figure of 4 x 3 inches with its caption at the foot."""
+def figure(base: Path, caption: str) -> None:
+    """Save a figure of about 4 x 3 inches."""
     canvas = Figure(figsize=(4, 3))
     canvas.subplots().plot([0, 1], [0, 1])
-    canvas.axes[0].set_ylabel(caption[:6])  # the beginning of a caption is no caption
-    if drawn:
-        canvas.text(0.02, 0.02, caption[:60] + "\n" + caption[60:], va="bottom", fontsize=7.5)
     style.save(canvas, pd.DataFrame({"x": [0, 1]}), caption, base)
 
 

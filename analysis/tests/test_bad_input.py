@@ -87,7 +87,7 @@ WRONG = [
     (driver, ["benchmark", "FILE", *OUT], "FILE lacks the column 'threads'; a measurement needs"),
     (
         manifest,
-        ["--metrics", "BAD.torn", "--output", "OUT"],
+        ["BAD.torn", "--output", "OUT"],
         "BAD.torn is not a metrics file: its last line has no end",
     ),
     (driver, ["verdict", "TABLE", *OUT], "TABLE lacks the column 'table'; a table of this package needs"),
@@ -150,7 +150,7 @@ def test_runs_of_different_task_versions_share_no_figure_and_no_verdict(
     options = ["figure2", "--output", tmp_path / "drawn/figure2"]
     sentence = f"these runs are of different task versions and cannot be compared: {said}"
     assert refused(capsys, command, driver, *options, *paths) == sentence
-    command(manifest, "--metrics", *paths, "--output", tmp_path / "manifest.json")
+    command(manifest, *paths, "--output", tmp_path / "manifest.json")
     options = ["verdict", paths[0], tmp_path / "manifest.json", "--output", tmp_path / "drawn/verdict"]
     assert refused(capsys, command, driver, *options) == sentence
     assert not (tmp_path / "drawn").exists()
@@ -165,7 +165,7 @@ def test_the_manifest_tells_runs_apart_by_what_they_learned_not_by_their_speed(w
     same = [write(fps=300.0), write(fps=500.0), write(episode_return=1.0)]
     failed = tmp_path / "failed.csv"
     failed.write_text(HEAD)
-    command(manifest, "--metrics", *same, failed, tmp_path / "none.csv", "--output", tmp_path / "manifest.json")
+    command(manifest, *same, failed, tmp_path / "none.csv", "--output", tmp_path / "manifest.json")
     listed = json.loads((tmp_path / "manifest.json").read_text())["runs"]
     assert [run["status"] for run in listed] == [None, None, None, "failed", "missing"]
     first, second, third = listed[:3]

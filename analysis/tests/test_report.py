@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
-from analysis import artefacts, judging, markup, report, tables
+from analysis import judging, report, tables
 from analysis.tests.made_up import CAPTION, RUN, build, figure, make
 
 
@@ -144,38 +145,57 @@ def test_a_caption_is_said_once(page):
     assert page.count("<p>Table 1. Speed.</p>") == 0 and page.count(">Speed.<") == 1
 
 
-def test_a_caption_at_the_foot_of_a_drawing_is_cut_off_for_the_page_has_it_as_text(tmp_path):
-    for drawn in (True, False):
-        figure(tmp_path / str(drawn), CAPTION, drawn)
-    cut, whole = (artefacts.read([f"{tmp_path}/{drawn}.svg"])[0].picture for drawn in (True, False))
-    assert whole.ratio == pytest.approx(4 / 3, abs=1e-3)
-    assert 216 * (1 - whole.ratio / cut.ratio) == pytest.approx(30, abs=8)  # points of two lines and the margin
+def test_a_drawing_has_the_size_and_shape_of_its_svg(tmp_path):
+    figure(tmp_path / "figure2", CAPTION)
+    (shown,) = report.read([f"{tmp_path}/figure2.svg"])
+    text = (tmp_path / "figure2.svg").read_text()
+    width, height = (float(re.search(rf'<svg[^>]* {name}="([0-9.]+)pt"', text)[1]) for name in ("width", "height"))
+    assert shown.picture.width == pytest.approx(width * 1.25 * 96 / 72, abs=0.5)
+    assert shown.picture.ratio == pytest.approx(width / height, abs=1e-4) and width > 1.1 * height
+    assert CAPTION[-30:] in shown.caption and not shown.caption.startswith("Figure 2")
 
 
 def test_a_large_drawing_is_shown_as_png_and_named_by_its_path(tmp_path, monkeypatch):
     figure(tmp_path / "figure2", CAPTION)
-    monkeypatch.setattr(artefacts, "LARGEST", (tmp_path / "figure2.svg").stat().st_size - 1)
-    (found,) = artefacts.read([f"{tmp_path}/figure2.svg"])
-    assert found.picture.uri == artefacts.data_uri((tmp_path / "figure2.png").read_bytes(), "png")
+    monkeypatch.setattr(report, "LARGEST", (tmp_path / "figure2.svg").stat().st_size - 1)
+    (found,) = report.read([f"{tmp_path}/figure2.svg"])
+    assert found.picture.uri == report.data_uri((tmp_path / "figure2.png").read_bytes(), "png")
     assert [file.uri is None and not file.shown for file in found.downloads] == [True, False, False]
 
 
-def test_our_markdown_is_read_back_cell_by_cell():
-    printed = tables.Printed([("", "Name"), ("A", "b"), ("", "c")], [["x", "0.90† (0.96)", "8a"], ["y", "never", "1"]])
-    paragraph, table = markup.parse(tables.markdown(printed, "A caption."))
-    assert paragraph == markup.Block("paragraph", "A caption.")
-    assert table.table.header == ["Name", "A b", "c"] and table.table.rows == printed.rows
-    assert table.table.numeric == [False, True, False]
-    assert markup.parse("## Title\n\nLine\nline\n") == [
-        markup.Block("heading", "Title"),
-        markup.Block("paragraph", "Line line"),
+def cells(page: str) -> list[list[tuple[str, str]]]:
+    """Return tag with attributes, and content, of every cell of the tables in a page."""
+    return [re.findall(r"<(t[hd][^>]*)>(.*?)</t", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+
+
+def test_our_markdown_becomes_a_table_cell_by_cell_and_nothing_in_it_becomes_html():
+    printed = tables.Printed([("", "Name"), ("A", "b")], [["<b>x</b>", "0.90† (0.96)"], ["`y` & z", "never"]])
+    made = report.html(tables.markdown(printed, "A caption."), 'of "x"')
+    number, row = 'class="number"', 'th scope="row"'
+    assert cells(made) == [
+        [('th scope="col"', "Name"), (f'th {number} scope="col"', "A b")],
+        [(row, "&lt;b&gt;x&lt;/b&gt;"), (f"td {number}", "0.90† (0.96)")],
+        [(row, "<code>y</code> &amp; z"), (f"td {number}", "never")],
     ]
+    assert not Elements(made).open
+    assert Elements(made).of("div") == [
+        {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": 'of "x"'},
+    ]
+    assert report.html("## Title\n\nLine\nline\n", "x") == "<h4>Title</h4>\n<p>Line\nline</p>\n"
 
 
-def test_the_list_of_deviations_names_a_source_for_each():
-    found = [block.table for block in markup.parse(report.DEVIATIONS.read_text()) if block.kind == "table"]
-    assert sum(len(table.rows) for table in found) > 20
-    assert all(table.header[-1] == "Source" and all(map(all, table.rows)) for table in found)
+def test_the_list_of_deviations_names_a_source_for_each(page):
+    rows = cells(section(page, "deviations"))
+    heads = [row for row in rows if row[0][0] == 'th scope="col"']
+    assert len(heads) == 5 and all(row[-1][1] == "Source" for row in heads)
+    assert len(rows) - len(heads) > 20 and all(text for row in rows for _, text in row)
+
+
+def test_the_page_says_why_each_tolerance_is_what_it_is(page):
+    rows = cells(section(page, "verdict").split("Tolerances and their reasons")[-1])
+    assert [text for _, text in rows[0]] == ["Claim", "Of", "Tolerance", "Because"]
+    because = {text for *_, (_, text) in rows[1:]}
+    assert {str(escape(claim.because)) for claim in judging.claims()} == because
 
 
 @pytest.mark.parametrize(
@@ -186,11 +206,11 @@ def test_the_list_of_deviations_names_a_source_for_each():
         ("--verdict", "a,b\n1,2\n", "lacks the column 'artefact'; a verdict needs artefact, scenario"),
         ("--verdict", ",".join(judging.COLUMNS) + "\n" + "a,b,c,d,1,2,e,f,perhaps,g\n", "choose from pass, miss"),
         ("--artefacts", "<svg/>", "is not a drawing of this package"),
-        ("--artefacts", "| a | b |\n| --- | --- |\n| 1 |\n", "has 1 cells where its header has 2"),
+        ("--artefacts", "not XML", "is not a drawing of this package"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused_by_name(command, suite, tmp_path, option, content, words):
-    path = tmp_path / ("bad.md" if content.startswith("|") else "bad.svg")
+    path = tmp_path / "bad.svg"
     path.write_text(content)
     with pytest.raises(ValueError, match=re.escape(words)) as refusal:
         build(command, suite | {option: [path]}, tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import artefacts, report
+from analysis import report
 from analysis.tests.made_up import VERDICTS, build, make
 
 
@@ -84,7 +84,7 @@ def shown(tab) -> list[tuple[str, str]]:
 
 
 def test_filters_of_the_verdict_show_only_those_rows(tab):
-    everything = [(artefacts.title(name), verdict) for name, verdict in VERDICTS]
+    everything = [(report.title(name), verdict) for name, verdict in VERDICTS]
     assert shown(tab) == everything
     for mark in report.MARKS:
         tab.locator(".filters button", has_text=mark).click()
