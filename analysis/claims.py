@@ -69,13 +69,14 @@ def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
     for figure in FIGURES:
         for scenario in (name for name, row in SCENARIOS.items() if row.figure == figure):
             panel = default[default["scenario"] == scenario]
-            found += [_on_panel(row, figure, scenario, panel) for row in judging.claims(figure, scenario)]
+            each = [row for row in judging.claims(figure, scenario) if row.measure != TREND]
+            found += [_on_panel(row, figure, scenario, panel) for row in each]
         found += [_on_robot(row, figure, default) for row in judging.claims(figure) if row.measure == TREND]
     named = runs["variant"].astype(str).str.startswith(f"{SAFETY_BOUND}=")
     levels = runs[(runs["algorithm"] == "mafocops") & (named | runs["variant"].eq("default"))]
     for scenario in runs.loc[named & runs["algorithm"].eq("mafocops"), "scenario"].unique():
         found += _on_levels(scenario, levels[levels["scenario"] == scenario])
-    return [verdict for verdict in found if verdict]
+    return found
 
 
 def _summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -122,9 +123,7 @@ def _detail(samples: Sequence[pd.DataFrame], quantity: str) -> str:
 
 
 def _on_panel(claim: Claim, figure: str, scenario: str, panel: pd.DataFrame) -> dict[str, object]:
-    """Return the verdict on a claim about one algorithm or two, in one scenario; empty if it is about a robot."""
-    if claim.measure == TREND:
-        return {}
+    """Return the verdict on a claim about one algorithm or two, in one scenario."""
     samples = [(style.label(name), _runs_of(panel, name)) for name in claim.subject.split("/")]
     return _decided(claim, (figure, scenario, claim.subject), samples, SCENARIOS[scenario].bound)
 

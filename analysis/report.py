@@ -37,40 +37,7 @@ BESIDE = ("svg", "png", "csv", "tex", "md")  # suffixes of the files of an artef
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv", "tex": "application/x-tex"}
 KINDS |= {"md": "text/markdown", "json": "application/json", "mp4": "video/mp4"}
 
-# Identifier, title, and what it shows; workflow/artefacts.py says what is in it.
-SECTIONS = (
-    (
-        "performance",
-        "Appendix G: performance",
-        "Episode return and cost while learning: median and 25 to 75 % of the seeds.",
-    ),
-    (
-        "efficiency",
-        "Appendix H: efficiency",
-        "Frames per second and memory, beside the paper's Tables 1 and 2, and where the time of an iteration goes.",
-    ),
-    (
-        "sensitivity",
-        "Appendix I: sensitivity",
-        "Other values of lambda, nu_max and the safety bound: Tables 3 and 4 and Figure 6 of the paper.",
-    ),
-    (
-        "beyond",
-        "Beyond the paper: comparison",
-        "All algorithms over all scenarios at once, with intervals that say how much the seeds decide.",
-    ),
-    (
-        "policies",
-        "Beyond the paper: final policies",
-        "Return and cost of each policy when it no longer learns: acting as it was trained, and without its noise.",
-    ),
-    (
-        "errors",
-        "Errors of the original code",
-        "What the errors of the code base that the paper builds on do to the curves.",
-    ),
-)
-OTHERS = "beyond"  # the section of what has no row in workflow/artefacts.py
+OTHERS = "beyond"  # the section, of those in the page, of what has no row in workflow/artefacts.py
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -193,15 +160,12 @@ def _picture(path: Path, svg: Path) -> Picture:
     return Picture(data_uri(path.read_bytes(), path.suffix[1:]), round(width * SCALE), round(width / height, 4))
 
 
-def sections(made: Sequence[Shown]) -> list[dict]:
-    """Return the sections that have artefacts, these in the order of workflow/artefacts.py, others after them."""
-    places = {name: (rank, row.section) for rank, (name, row) in enumerate(ROWS.items())}
-    found = []
-    for identifier, heading, text in SECTIONS:
-        ranked = [(*places.get(each.name, (len(ROWS), OTHERS)), each) for each in made]
-        inside = [each for _, section, each in sorted(ranked, key=lambda entry: entry[0]) if section == identifier]
-        if inside:
-            found.append({"id": identifier, "title": heading, "text": text, "artefacts": inside})
+def sections(made: Sequence[Shown]) -> dict[str, list[Shown]]:
+    """Return the artefacts by their section, in the order of workflow/artefacts.py, others after them."""
+    ranks = {name: rank for rank, name in enumerate(ROWS)}
+    found: dict[str, list[Shown]] = {}
+    for each in sorted(made, key=lambda each: ranks.get(each.name, len(ranks))):
+        found.setdefault(ROWS[each.name].section if each.name in ROWS else OTHERS, []).append(each)
     return found
 
 

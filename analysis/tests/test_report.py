@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from analysis import judging, report, tables
 from analysis.tests.made_up import CAPTION, RUN, build, figure, make
+from workflow.artefacts import ROWS
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,12 @@ def test_artefacts_stand_in_the_papers_sections_and_what_is_new_beyond_them(page
     assert re.findall(r'<article id="(\w+)"', section(page, "performance")) == ["figure2", "figure3"]
     assert re.findall(r'<article id="(\w+)"', section(page, "beyond")) == ["comparison", "surprise"]
     assert "A line &amp; its &lt;caption&gt;" in section(page, "performance")
+
+
+def test_the_page_has_a_heading_for_every_section_an_artefact_can_be_in():
+    page = (report.PAGE / "report.html.j2").read_text()
+    known = re.findall(r'^  "(\w+)": \("', page, re.MULTILINE)
+    assert {row.section for row in ROWS.values()} | {report.OTHERS} == set(known)
 
 
 def test_every_artefact_names_a_command_that_asks_for_its_file(page, suite):

@@ -148,6 +148,18 @@ def test_the_range_of_speed_ups_is_that_of_the_printed_table():
     assert claim.tolerance == f"the paper's range {ratios.min():.2f} to {ratios.max():.2f}"
 
 
+@pytest.mark.parametrize(("quantity", "share"), [("reward", 3 / 4), ("cost", 1 / 2)])
+@pytest.mark.parametrize(("name", "parameter"), [("table3_lambda", "lambda"), ("table4_nu_max", "nu_max")])
+def test_the_share_of_neighbouring_cells_within_a_tolerance_is_the_one_that_its_reason_names(
+    name, parameter, quantity, share
+):
+    printed = tables.paper(name).query("scenario != 'all'").pivot(index=parameter, columns="scenario", values=quantity)
+    claim = next(row for row in judging.claims(name[:6]) if row.id == f"{name[:6]}_{quantity}")
+    limit = float(claim.tolerance.split(",")[0].removeprefix("+-"))
+    assert (printed.diff().abs().stack() <= limit).mean() == pytest.approx(share, abs=0.06)
+    assert claim.because.startswith({0.75: "three quarters", 0.5: "half"}[share])
+
+
 @pytest.mark.parametrize(
     ("tolerance", "ours", "expected"),
     [
