@@ -38,12 +38,12 @@ def law_hash(metrics: Path) -> str:
 
 
 def _law_hash(rows: list[list[str]]) -> str:
-    kept = [column for column, name in enumerate(rows[0]) if not name.startswith(MACHINE)]
+    columns = [column for column in zip(*rows, strict=True) if not column[0].startswith(MACHINE)]
+    for i, column in enumerate(columns):
+        if not set(files.EMPTY).isdisjoint(column):
+            columns[i] = tuple("" if cell in files.EMPTY else cell for cell in column)
     text = io.StringIO()
-    cells = ([row[column] for column in kept] for row in rows)
-    csv.writer(text, lineterminator="\n").writerows(
-        ["" if cell in files.EMPTY else cell for cell in row] for row in cells
-    )
+    csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
     return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
 
