@@ -13,45 +13,40 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
-        "<results>/comparison.md",
+        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE)],
         "<results>/verdict.md",
         "<results>/report.html",
-        runs.every_evaluation(SUITE),
-        runs.videos(SUITE),
+        artefacts.every_evaluation(SUITE),
+        artefacts.videos(SUITE),
 
 
 # Drawing takes seconds: on a cluster it happens where Snakemake runs.
 localrules:
-    learning_curves,
-    efficiency_table,
-    sensitivity_table,
-    pareto,
-    iteration_time,
-    evaluation,
-    comparison,
+    figure,
+    table,
+    benchmark,
     manifest,
     verdict,
     report,
-    benchmark,
 
 
 rule all_figures:
     input:
-        expand("<results>/figures/{figure}.svg", figure=(*runs.figures(SUITE), *runs.VIEWS)),
+        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, artefacts.FIGURE)],
 
 
 rule all_tables:
     input:
-        expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
+        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, artefacts.TABLE)],
 
 
-for artefact in runs.ARTEFACTS:
+for artefact in artefacts.ROWS:
 
     rule:
         name:
             artefact
         input:
-            lambda wildcards, artefact=artefact: shown(artefact),
+            lambda wildcards, artefact=artefact: asked(artefact),
 
 
 include: "workflow/rules/train.smk"

@@ -4,11 +4,15 @@ Failed, unfinished and absent runs are counted here and nowhere hidden.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from analysis.collect import WHOLE
+from analysis.results import WHOLE
+from analysis.tables import Printed
+from workflow import layout
 
 PUBLISHED_STEPS = 10_000_000  # environment steps per run in the paper
 NAMED = 12  # settings with missing runs that a caption names; the manifest of the suite lists them all
@@ -36,38 +40,69 @@ def named(missing: Sequence[str]) -> str:
     """Return the runs of metrics files in words: "ant_2x4/happo/default (seed0, seed1)"; the first NAMED of them."""
     found: dict[str, list[str]] = {}
     for file in missing:
-        *parts, last = Path(file).absolute().parent.parts
-        start = max((i + 1 for i, part in enumerate(parts) if part in ("runs", "efficiency")), default=0)
-        found.setdefault("/".join(parts[start:]), []).append(last)
+        try:
+            place = layout.place_of(file)
+            setting, last = place.setting, place.last
+        except ValueError:  # a file of somebody else's
+            setting, last = "/".join(Path(file).absolute().parent.parts[1:-1]), Path(file).absolute().parent.name
+        found.setdefault(setting, []).append(last)
     texts = [f"{setting} ({', '.join(each)})" for setting, each in found.items()]
     more = [f"{len(texts) - NAMED} more settings"] if len(texts) > NAMED else []
     return ", ".join(texts[:NAMED] + more)
 
 
+@dataclass(frozen=True)
+class Artefact:
+    """What a module makes of runs: its numbers, how they are shown, and what the caption says.
+
+    Attributes:
+        rows: what BASE.csv holds, exactly what is shown.
+        says: what is shown, the first words of the caption.
+        runs: the runs it rests on, one per row, as from `results.runs`; None: the caption has no sentence on them.
+        missing: files of runs that have failed.
+        remarks: what follows the sentences on the runs.
+        figure: a drawing without caption.
+        table: a table as people read it.
+        noun: what tells the runs of one setting apart, "seed" or "repeat".
+        published: steps per run in the paper.
+        more: text below the table in Markdown.
+    """
+
+    rows: pd.DataFrame
+    says: str
+    runs: pd.DataFrame | None
+    missing: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+    figure: Figure | None = None
+    table: Printed | None = None
+    noun: str = "seed"
+    published: int = PUBLISHED_STEPS
+    more: str = ""
+
+    def caption(self, note: str) -> str:
+        """Return the whole caption, with `note` as its last sentence."""
+        rests_on = "" if self.runs is None else coverage(self.runs, self.missing, self.noun, self.published)
+        return " ".join(filter(None, [self.says, rests_on, *self.remarks, note]))
+
+
 def coverage(
-    runs: pd.DataFrame,
-    expected: int | None,
-    missing: Sequence[str] = (),
-    noun: str = "seed",
-    published: int = PUBLISHED_STEPS,
+    runs: pd.DataFrame, missing: Sequence[str] = (), noun: str = "seed", published: int = PUBLISHED_STEPS
 ) -> str:
     """Return the sentences on steps, seeds and missing runs of an artefact.
 
     Args:
-        runs: one row per run, as from `collect.runs`.
-        expected: number of runs that should be there; None: those found and those missing.
+        runs: one row per run, as from `results.runs`.
         missing: metrics files of runs that have failed, which are named.
         noun: what tells the runs of one setting apart, "seed" or "repeat".
         published: steps per run in the paper.
     """
-    expected = len(runs) + len(missing) if expected is None else expected
-    less = max(expected - len(runs), 0)
+    expected, less = len(runs) + len(missing), len(missing)
     names = f": {named(missing)}" if missing else ""
     absent = f"{less} of {count(expected, 'run')} missing (failed or not run){names}." if less else ""
     if runs.empty:
         return absent
     longest = runs["steps"].max()  # NaN where no record says it
-    seeds = runs.groupby(["scenario", "algorithm", "variant"]).size()
+    seeds = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size()
     noun = noun if seeds.max() == 1 else f"{noun}s"
     trained = f"{steps(int(longest)).capitalize()}, " if pd.notna(longest) else ""
     sentences = [f"{trained}{span(seeds)} {noun}."]

@@ -11,10 +11,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, statistics, style
+from analysis import captions, results, statistics, style
 from analysis.captions import PUBLISHED_STEPS
-from analysis.collect import WHOLE
 from analysis.judging import STATEMENTS, judged, too_short
+from analysis.results import WHOLE
 from analysis.tables import ALL
 from envs.scenarios import SCENARIOS
 
@@ -74,7 +74,7 @@ def judge(frame: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts on the claims for all scenarios of Figures 2 to 5 and for those of Figure 6 that were run.
 
     Args:
-        frame: rows from `collect.read`.
+        frame: rows from `results.read`.
     """
     runs = _summary(frame)
     default = runs[runs["variant"] == "default"]
@@ -96,8 +96,8 @@ def _varies_bound(runs: pd.DataFrame) -> pd.Series:
 
 
 def _summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `collect.runs` with `mean_return`, the mean over all iterations."""
-    runs = collect.runs(frame)
+    """Return `results.runs` with `mean_return`, the mean over all iterations."""
+    runs = results.runs(frame)
     means = frame.groupby("file")["episode_return"].mean().rename("mean_return")
     return runs.merge(means, on="file").dropna(subset=["final_return", "final_cost"])
 

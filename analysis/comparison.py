@@ -1,17 +1,21 @@
 """All algorithms over all scenarios at once, beside the paper's per-scenario medians.
 
-Four artefacts from one reading of the runs: a table of aggregates (here), every pair of algorithms (`pairs`),
-performance profiles (`profiles`) and what fewer seeds would have said (`seeds`). Each aggregate comes with its 95 %
-bootstrap interval, stratified by scenario, over all (scenario, seed).
-
-    python -m analysis.comparison --metrics FILE ... [--evaluations FILE ...] --output BASE
+Two tables: `comparison` has aggregates over all (scenario, seed), `comparison_pairs` every algorithm against every
+other one, how probably its run is the better, and by how much on the same seed. All come with 95 % bootstrap
+intervals, stratified by scenario.
 """
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, evaluation, output, pairs, profiles, scores, seeds, statistics, style, tables
+from analysis import captions, results, scores, statistics, style, tables
+from analysis.results import MODES, order
 from analysis.tables import ALL, Printed
+from workflow import layout
 
 # Column title and number of decimals of each quantity, in the order of the table.
 QUANTITIES = {
@@ -31,28 +35,45 @@ REDUCE = {
     "return": statistics.interquartile_mean,
     "cost": statistics.interquartile_mean,
     "optimality_gap": statistics.optimality_gap,
-    "feasible_from": lambda values: np.median(values, axis=-1),
+    "feasible_from": statistics.median,
 }
 # Resamples may hold no violator, and runs that are never feasible have no number between others.
 WITHOUT_INTERVAL = ("overshoot", "feasible_from")
+
+OVER = " over "  # joins the two algorithms of a setting
+# Score of the runs and column title of each quantity: the probability that X's score is higher, and by how much it is.
+PROBABILITIES = {
+    "improvement_feasibility_first": ("rank", "Better run, feasibility first (probability)"),
+    "improvement_return": ("final_return", "Higher return (probability)"),
+    "improvement_cost": ("negative_cost", "Lower cost (probability)"),
+}
+DIFFERENCES = {
+    "difference_return": ("return", "Return / HAPPO, same seed (difference)"),
+    "difference_cost": ("cost", "Cost / bound, same seed (difference)"),
+}
+OF_PAIRS = (
+    "X over Y: probability that a run of X is better than one of Y on the same scenario, mean over scenarios, ties one "
+    "half; Y over X has the complement. Feasibility first: a feasible run beats an infeasible one, two feasible ones "
+    "compare by return, two infeasible ones by cost. Differences: median of X - Y over runs with the same seed: our "
+    "algorithms start there from the same weights and states. In brackets 95 % bootstrap intervals, stratified by "
+    "scenario: none if a scenario has a single run; one without width says that all seeds agree, not that the value is "
+    "certain."
+)
 
 
 def _aggregate(runs: pd.DataFrame, quantity: str) -> dict[str, float]:
     """Return one aggregate over all scenarios and seeds of one algorithm, with its interval."""
     strata = scores.strata(runs, SCORES.get(quantity, quantity))
-    if not strata:
-        return dict.fromkeys(("ours", "low", "high"), float("nan"))
     statistic = statistics.pooled(REDUCE.get(quantity, statistics.mean))
-    low, high = float("nan"), float("nan")
-    if quantity not in WITHOUT_INTERVAL:
-        low, high = statistics.stratified_bootstrap(strata, statistic, np.random.default_rng(0))
-    return {"ours": float(statistic(strata)), "low": low, "high": high}
+    if quantity in WITHOUT_INTERVAL:
+        return {"ours": float(statistic(strata)) if strata else np.nan, "low": np.nan, "high": np.nan}
+    return statistics.estimate(strata, statistic)
 
 
-def tidy(runs: pd.DataFrame) -> pd.DataFrame:
+def aggregates(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the aggregates in the tidy form of all tables, steps in environment steps; the paper has none of them."""
     rows = []
-    for algorithm in style.order(runs["algorithm"]):
+    for algorithm in order(runs["algorithm"]):
         own = runs[runs["algorithm"] == algorithm]
         common = {"setting": algorithm, "runs": len(own), "steps": own["steps"].min()}
         rows += [{"quantity": quantity, **_aggregate(own, quantity), **common} for quantity in QUANTITIES]
@@ -76,9 +97,9 @@ def _printed(rows: pd.DataFrame) -> Printed:
     return Printed([("", "Algorithm"), *(("", QUANTITIES[name][0]) for name in known)], lines)
 
 
-def _caption(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
+def _says(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return what the columns of the table are."""
-    evaluated = rows.loc[rows["quantity"].isin([f"violation_{mode}" for mode in scores.MODES]), "ours"].notna().any()
+    evaluated = rows.loc[rows["quantity"].isin([f"violation_{mode}" for mode in MODES]), "ours"].notna().any()
     sentences = [
         f"All scenarios ({runs['scenario'].nunique()}) and seeds together; in brackets 95 % bootstrap intervals, "
         "stratified by scenario: none if a scenario has a single run; one without width says that all seeds agree, "
@@ -93,27 +114,65 @@ def _caption(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
     return " ".join(filter(None, sentences))
 
 
-def main() -> None:
-    """Command line."""
-    parser = output.parser("Compare all algorithms over all scenarios.")
-    parser.add_argument("--evaluations", nargs="*", metavar="FILE", help="evaluation.csv files, or @FILE")
-    options = parser.parse_args()
-    frame = collect.read(options.metrics)
-    evaluated = evaluation.read(options.evaluations) if options.evaluations else None
-    runs = scores.of_runs(frame, evaluated)
-    every = collect.runs(frame[frame["variant"].eq("default")])
-    rests_on = captions.coverage(every, options.expected, collect.missing(options.metrics, frame))
-    foot = f"{rests_on} {options.note}".strip()
-    rows = tidy(runs)
-    # All is computed before the first file is written.
-    figures = [(part, part.tidy(runs)) for part in (profiles, seeds)]
-    both = pairs.tidy(runs)
-    tables.save(rows, _printed(rows), f"{_caption(runs, rows)} {foot}", "comparison", options.output)
-    tables.save(both, pairs.printed(both), f"{pairs.CAPTION} {foot}", "comparison_pairs", f"{options.output}_pairs")
-    for part, drawn in figures:
-        caption = f"{part.CAPTION} {foot}"
-        style.save(part.draw(drawn, caption), drawn, caption, f"{options.output}_{part.NAME}")
+def improvement(x: pd.DataFrame, y: pd.DataFrame, score: str) -> dict[str, float]:
+    """Return the mean over their common scenarios of the probability that X's score is the higher one."""
+    x, y = x.dropna(subset=score), y.dropna(subset=score)
+    shared = set(x["scenario"]) & set(y["scenario"])
+    strata = [part for runs in (x, y) for part in scores.strata(runs[runs["scenario"].isin(shared)], score)]
+    return statistics.estimate(strata, statistics.mean_improvement) | {"runs": sum(map(len, strata))}
 
 
-if __name__ == "__main__":
-    output.command(main)
+def paired(x: pd.DataFrame, y: pd.DataFrame, score: str) -> dict[str, float]:
+    """Return the median of X - Y over the runs that have scenario and seed in common; pairs are resampled whole.
+
+    The same seed means the same initial weights and the same states after resets, as far as both algorithms draw them
+    alike: a difference within a pair is free of what these do to both.
+    """
+    both = x.merge(y, on=["scenario", "seed"], suffixes=("_x", "_y"))
+    both = both.assign(difference=both[f"{score}_x"] - both[f"{score}_y"])
+    strata = scores.strata(both, "difference")
+    found = statistics.estimate(strata, statistics.pooled(statistics.median))
+    return found | {"runs": sum(map(len, strata))}
+
+
+def pairs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every pair over all scenarios and on each of them, in the tidy form of all tables.
+
+    `runs` counts the runs of both algorithms for a probability, and pairs of runs for a difference.
+    """
+    runs = runs.assign(negative_cost=-runs["cost"])
+    places = {ALL: runs} | dict(list(runs.groupby("scenario")))
+    rows = []
+    for first, second in combinations(order(runs["algorithm"]), 2):
+        for scenario, here in places.items():
+            x, y = (here[here["algorithm"] == name] for name in (first, second))
+            found = {quantity: improvement(x, y, score) for quantity, (score, _) in PROBABILITIES.items()}
+            found |= {quantity: paired(x, y, score) for quantity, (score, _) in DIFFERENCES.items()}
+            common = {"scenario": scenario, "setting": f"{first}{OVER}{second}", "steps": here["steps"].min()}
+            rows += [{"quantity": quantity, **values, **common} for quantity, values in found.items()]
+    return pd.DataFrame(rows).reindex(columns=tables.TIDY).assign(table="comparison_pairs", note="")
+
+
+def _printed_pairs(rows: pd.DataFrame) -> Printed:
+    """Return one line per pair, over all scenarios."""
+    titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}
+    lines = []
+    for setting, own in rows[rows["scenario"] == ALL].groupby("setting", sort=False):
+        cells = own.set_index("quantity")[["ours", "low", "high"]]
+        name = OVER.join(map(style.label, setting.split(OVER)))
+        lines.append([name, *(tables.interval(*cells.loc[quantity], decimals=2) for quantity in titles)])
+    return Printed([("", "X over Y"), *(("", title) for title in titles.values())], lines)
+
+
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return one of the two tables of metrics files; `comparison` takes evaluation files among them as well."""
+    evaluations = [path for path in paths if Path(path).name.endswith(layout.EVALUATION)]
+    metrics = [path for path in paths if path not in set(evaluations)]
+    frame = results.read(metrics)
+    runs = scores.of_runs(frame, results.evaluations(evaluations) if evaluations else None)
+    every, missing = results.runs(frame[frame["variant"].eq("default")]), results.missing(metrics, frame)
+    if name == "comparison_pairs":
+        rows = pairs(runs)
+        return captions.Artefact(rows, OF_PAIRS, every, missing, table=_printed_pairs(rows))
+    rows = aggregates(runs)
+    return captions.Artefact(rows, _says(runs, rows), every, missing, table=_printed(rows))

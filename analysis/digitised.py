@@ -10,8 +10,8 @@ Figure 1 and as ours is.
 import pandas as pd
 
 from analysis import captions, style, tables
-from analysis.collect import WHOLE
 from analysis.judging import READINGS, judged, too_short
+from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 
 STEPS = {"value_2M": 2_000_000, "value_5M": 5_000_000, "value_9p8M": 9_800_000}
@@ -37,7 +37,7 @@ def judge(frame: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts on the digitised values of all scenarios and algorithms that were run.
 
     Args:
-        frame: rows from `collect.read`.
+        frame: rows from `results.read`.
     """
     default = frame[frame["variant"].eq("default")]
     groups = dict(list(default.groupby(["scenario", "algorithm"])))

@@ -2,36 +2,35 @@
 
 Numbers come from short runs of their own (200 000 steps, as published) that had the machine to themselves. Absolute
 frames per second depend on hardware, so the ratio MAFOCOPS / MACPO is what compares with the paper.
-
-    python -m analysis.efficiency --table table1 --metrics FILE ... --output BASE
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, files, output, style, tables
-from analysis.statistics import stratified_bootstrap
+from analysis import captions, files, results, style, tables
+from analysis.statistics import estimate, median
 from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 PUBLISHED_STEPS = 200_000
 SPEEDS = ["fps", "fps_collect", "fps_update"]
+MEMORY = ["memory_update_mib", "memory_rss_mib"]
 PAIR = ["macpo", "mafocops"]
 RATIO = "mafocops/macpo"
 
 
-def _repeat(run: pd.DataFrame) -> dict[str, float]:
-    """Return the numbers of one repeat from its rows.
+def _repeat(*columns: np.ndarray) -> list[float]:
+    """Return the numbers of one repeat from its SPEEDS and MEMORY.
 
     FPS leaves out the first iteration (warm-up) and, where memory was traced on some rows only, those rows: tracing
     slows them down. A GPU reports its allocator's peak on every row at no cost, and then every row counts.
     """
-    traced = run["memory_update_mib"].notna()
-    timed = run.iloc[1:] if traced.all() else run.iloc[1:][~traced.iloc[1:]]
-    speeds = {name: timed[name].mean() for name in SPEEDS}
-    return speeds | {name: run[name].max() for name in ("memory_update_mib", "memory_rss_mib")}
+    frame = pd.DataFrame(dict(zip([*SPEEDS, *MEMORY], columns, strict=True)))
+    traced = frame[MEMORY[0]].notna()
+    timed = frame.iloc[1:] if traced.all() else frame.iloc[1:][~traced.iloc[1:]]
+    return [*timed[SPEEDS].mean(), *frame[MEMORY].max()]
 
 
 def repeats(frame: pd.DataFrame) -> pd.DataFrame:
@@ -41,26 +40,19 @@ def repeats(frame: pd.DataFrame) -> pd.DataFrame:
         columns `scenario`, `setting` (algorithm), `steps`, `quantity` (fps, fps_collect, fps_update in environment
         steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
     """
-    rows = [
-        {"scenario": run["scenario"].iloc[0], "setting": run["algorithm"].iloc[0], "steps": run["step"].max()}
-        | _repeat(run)
-        for _, run in frame.groupby("file", sort=False)
-    ]
-    columns = ["scenario", "setting", "steps", *SPEEDS, "memory_update_mib", "memory_rss_mib"]
-    return pd.DataFrame(rows, columns=columns).melt(columns[:3], var_name="quantity")
+    names = [*SPEEDS, *MEMORY]
+    found = pd.DataFrame([_repeat(*run) for run in results.by_run(frame, *names)], columns=names, dtype=float)
+    heads = results.runs(frame)[["scenario", "algorithm", "steps"]].astype({"scenario": str, "algorithm": str})
+    heads.columns = ["scenario", "setting", "steps"]
+    return heads.join(found).melt(list(heads), var_name="quantity")
 
 
-def _median(values: np.ndarray) -> np.ndarray:
-    return np.median(values, axis=-1)
+def _values(sample: pd.Series) -> np.ndarray:
+    return sample.dropna().to_numpy()
 
 
-def _numbers(statistic: Callable[..., np.ndarray], *samples: pd.Series) -> dict[str, float]:
-    """Return a statistic of samples of repeats and its 95 % bootstrap interval (none with a single repeat)."""
-    values = [sample.dropna().to_numpy() for sample in samples]
-    if not all(map(len, values)):
-        return dict.fromkeys(("ours", "low", "high"), float("nan"))
-    low, high = stratified_bootstrap(values, lambda drawn: statistic(*drawn), np.random.default_rng(0))
-    return {"ours": float(statistic(*values)), "low": low, "high": high}
+def _median(samples: Sequence[np.ndarray]) -> np.ndarray:
+    return median(samples[0])
 
 
 def measure(frame: pd.DataFrame) -> pd.DataFrame:
@@ -74,23 +66,24 @@ def measure(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = [
         dict(zip(("scenario", "setting", "quantity"), key, strict=True))
-        | _numbers(_median, group["value"])
+        | estimate([_values(group["value"])], _median)
         | {"runs": len(group), "steps": group["steps"].min()}
         for key, group in frame.groupby(["scenario", "setting", "quantity"], sort=False)
     ]
     return pd.DataFrame(rows, columns=["scenario", "setting", "quantity", "ours", "low", "high", "runs", "steps"])
 
 
-def _ratio(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
-    return _median(mafocops) / _median(macpo)
+def _ratio(pair: Sequence[np.ndarray]) -> np.ndarray:
+    """Return median(MAFOCOPS) / median(MACPO)."""
+    return median(pair[0]) / median(pair[1])
 
 
-def _improvement(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
-    return 100 * (_ratio(mafocops, macpo) - 1)
+def _improvement(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return 100 * (_ratio(pair) - 1)
 
 
-def _saved(mafocops: np.ndarray, macpo: np.ndarray) -> np.ndarray:
-    return _median(macpo) - _median(mafocops)
+def _saved(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return median(pair[1]) - median(pair[0])
 
 
 def _compare(frame: pd.DataFrame, published: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -108,12 +101,12 @@ def _compare(frame: pd.DataFrame, published: pd.DataFrame, quantity: str) -> pd.
     rows = []
     for scenario, printed in published.iterrows():
         here = shown[shown["scenario"] == scenario]
-        pair = [here.loc[here["setting"] == name, "value"] for name in ("mafocops", "macpo")]
+        pair = [_values(here.loc[here["setting"] == name, "value"]) for name in ("mafocops", "macpo")]
         fewest = here.groupby("setting").size().min() if len(here) else float("nan")
         common = {"scenario": scenario, "setting": RATIO, "runs": fewest, "steps": here["steps"].min()}
         paper = {gain: printed["gain"], "ratio": printed["mafocops"] / printed["macpo"]}
         for name, statistic in ((gain, difference), ("ratio", _ratio)):
-            rows.append({**common, "quantity": name, **_numbers(statistic, *pair), "paper": paper[name]})
+            rows.append({**common, "quantity": name, **estimate(pair, statistic), "paper": paper[name]})
     return pd.DataFrame(rows)
 
 
@@ -128,7 +121,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: table1 or table2.
-        frame: rows from `collect.read(..., repeats=True)`.
+        frame: rows from `results.read(..., repeats=True)`.
     """
     name, columns, quantity = SOURCES[table]
     published = tables.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
@@ -171,10 +164,10 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
     return Printed([("", "Scenario"), *(column[:2] for column in columns)], lines)
 
 
-def hardware(metrics: Sequence[str]) -> str:
+def hardware(paths: Sequence[str]) -> str:
     """Return the sentence on the machines that the runs' records name; empty without any record."""
     known = [
-        found["hardware"] for found in map(files.record, metrics) if found and isinstance(found.get("hardware"), dict)
+        found["hardware"] for found in map(files.record, paths) if found and isinstance(found.get("hardware"), dict)
     ]
     names = {f"{entry.get('gpu') or entry.get('cpu')} ({entry.get('cores')} cores)" for entry in known}
     return f"Measured on {', '.join(sorted(names))}." if names else ""
@@ -194,34 +187,19 @@ CAPTIONS = {
 INTERVAL = " [95 % bootstrap interval]"
 
 
-def make(table: str, metrics: Sequence[str], expected: int | None, note: str, base: str) -> None:
-    """Write BASE.csv, BASE.md, BASE.tex and BASE.caption.txt of Table 1 or 2.
-
-    Raises:
-        ValueError: bad metrics file.
-    """
-    frame = collect.read(metrics, repeats=True)
-    rows = tidy(table, frame)
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return Table 1 or 2 of metrics files."""
+    frame = results.read(paths, repeats=True)
+    rows = tidy(name, frame)
     present = measured_scenarios(rows)
-    absent = [SCENARIOS[name].title for name in dict.fromkeys(rows["scenario"]) if name not in present]
-    missing = collect.missing(metrics, frame)
-    sentences = [
-        CAPTIONS[table].format(INTERVAL if rows["low"].notna().any() else ""),
-        captions.coverage(collect.runs(frame), expected, missing, "repeat", PUBLISHED_STEPS),
-        hardware(metrics),
-        f"Not measured: {', '.join(absent)}." if absent else "",
-        note,
-    ]
-    tables.save(rows, _printed(table, rows), " ".join(filter(None, sentences)), table, base)
-
-
-def main() -> None:
-    """Command line."""
-    parser = output.parser("Make Table 1 (frames per second) or Table 2 (memory).")
-    parser.add_argument("--table", required=True, choices=sorted(SOURCES))
-    options = parser.parse_args()
-    make(options.table, options.metrics, options.expected, options.note, options.output)
-
-
-if __name__ == "__main__":
-    output.command(main)
+    absent = [SCENARIOS[scenario].title for scenario in dict.fromkeys(rows["scenario"]) if scenario not in present]
+    return captions.Artefact(
+        rows,
+        CAPTIONS[name].format(INTERVAL if rows["low"].notna().any() else ""),
+        results.runs(frame),
+        results.missing(paths, frame),
+        [hardware(paths), f"Not measured: {', '.join(absent)}." if absent else ""],
+        table=_printed(name, rows),
+        noun="repeat",
+        published=PUBLISHED_STEPS,
+    )

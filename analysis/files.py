@@ -1,13 +1,18 @@
-"""Reading what runs left behind: CSV files and run.json, checked before anything is made of them.
+"""Files in and out: CSV files and run.json are checked before anything is made of them, artefacts written whole.
 
-Whatever a file holds, the answer is its content or a ValueError: one sentence that names the file.
+Whatever a file holds, the answer is its content or a ValueError: one sentence that names the file. A command line turns
+it into that sentence on stderr and exit code 2, before any file is touched.
 """
 
+import argparse
 import csv
 import io
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -109,3 +114,38 @@ def one_task_version(records: dict[str, dict | None]) -> None:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         parts.append(f"version {version} in {', '.join(names[:NAMED])}{more}")
     raise ValueError(f"these runs are of different task versions and cannot be compared: {'; '.join(parts)}")
+
+
+def write(base: str | Path, contents: Mapping[str, bytes | str]) -> None:
+    """Write `base + suffix` for every suffix, each through a temporary file beside it.
+
+    Args:
+        base: path without suffix; its folder is created.
+        contents: suffix (".csv") to content. All content exists in memory before the first file is replaced.
+    """
+    for suffix, content in contents.items():
+        target = Path(f"{base}{suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, target)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports a wrong option in one sentence, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with code 2."""
+        self.exit(2, f"error: {message}\n")
+
+
+def command(main: Callable[[], None]) -> None:
+    """Run a command line; a ValueError or a file that cannot be read becomes one sentence and exit code 2."""
+    try:
+        main()
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis import captions
-from analysis.collect import WHOLE
+from analysis.results import WHOLE
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
 PASS, MISS, NOT_COMPARABLE = "pass", "miss", "not comparable"

@@ -10,7 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from analysis import files, output
+from analysis import files
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
@@ -49,15 +49,15 @@ def entry(path: str) -> dict:
 
 def main() -> None:
     """Command line."""
-    parser = output.Parser(description="List every run of a suite with its hash.", fromfile_prefix_chars="@")
+    parser = files.Parser(description="List every run of a suite with its hash.", fromfile_prefix_chars="@")
     parser.add_argument(
         "--metrics", nargs="+", required=True, metavar="FILE", help="metrics.csv files, or @FILE that lists them"
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="such as manifest.json")
     options = parser.parse_args()
     entries = [entry(path) for path in dict.fromkeys(options.metrics)]
-    output.write(options.output, {"": json.dumps({"runs": entries}, indent=1) + "\n"})
+    files.write(options.output, {"": json.dumps({"runs": entries}, indent=1) + "\n"})
 
 
 if __name__ == "__main__":
-    output.command(main)
+    files.command(main)

@@ -2,11 +2,9 @@
 
 Points are final performance (mean over the last tenth of the steps): one small point per seed, one large one at the
 medians of each algorithm. To the right of the dashed bound no return makes up for the cost.
-
-    python -m analysis.pareto --metrics FILE ... --output results/paper/figures/pareto
 """
 
-import textwrap
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from analysis import captions, collect, labels, output, style
+from analysis import captions, results, style
 from envs.scenarios import SCENARIOS
 
 COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost", "median_return", "median_cost"]
@@ -27,7 +25,7 @@ LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and bel
 AT_TOP = {
     "xycoords": ("data", "axes fraction"),
     "textcoords": "offset points",
-    "fontsize": labels.SIZE,
+    "fontsize": style.SIZE,
     "color": style.INK,
 }
 CAPTION = (
@@ -42,14 +40,10 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds.
     """
-    runs = collect.runs(frame[frame["variant"].eq("default")])
+    runs = results.runs(results.ordered(frame[frame["variant"].eq("default")]))
     runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
-    ranks = {"scenario": list(SCENARIOS), "algorithm": style.order(runs["algorithm"])}
-    order = [*ranks, "seed"]
-    runs = runs.sort_values(
-        order, key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
-    )
-    seeds = runs.groupby(["scenario", "algorithm"])
+    runs = runs.sort_values(["scenario", "algorithm", "seed"])
+    seeds = runs.groupby(["scenario", "algorithm"], observed=True)
     medians = {f"median_{name}": seeds[f"final_{name}"].transform("median") for name in ("return", "cost")}
     return runs.assign(**medians)[COLUMNS].reset_index(drop=True)
 
@@ -57,7 +51,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
 def _medians(panel: pd.DataFrame) -> pd.DataFrame:
     """Return one row per algorithm: where its large point is drawn, and its colour."""
     heads = panel.drop_duplicates("algorithm")
-    colours = heads["algorithm"].map(style.colours(panel["algorithm"]))
+    colours = heads["algorithm"].astype(str).map(style.colours(panel["algorithm"]))
     return heads.assign(x=heads["median_cost"].clip(lower=LEAST_COST), y=heads["median_return"], colour=colours)
 
 
@@ -65,14 +59,14 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     """Draw one scenario: seeds, medians with their names, the bound and what lies above it."""
     bound = panel["bound"].iloc[0]
     costs = panel["final_cost"].clip(lower=LEAST_COST)
-    colours = panel["algorithm"].map(style.colours(panel["algorithm"]))
+    colours = panel["algorithm"].astype(str).map(style.colours(panel["algorithm"]))
     axis.scatter(costs, panel["final_return"], s=10, color=colours, alpha=0.45, linewidth=0)
     large = _medians(panel)[::-1]  # the first algorithm on top
     axis.scatter(large["x"], large["y"], s=46, color=large["colour"], edgecolor="white", linewidth=0.8, zorder=3)
     axis.set_xscale("log")
     low, high = min(costs.min(), bound) / ROOM, max(costs.max(), bound) * ROOM
     axis.axvspan(bound, high, color=style.INK, alpha=0.06, linewidth=0)
-    axis.axvline(bound, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.1)
+    axis.axvline(bound, **style.DASHED)
     axis.set_xlim(low, high)
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -88,18 +82,16 @@ def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
     points = [(row.x, row.y, style.label(row.algorithm), row.colour) for row in _medians(panel).itertuples()]
     bound = np.linspace(*axis.get_ylim(), 50)
     others = [panel[["final_cost", "final_return"]], np.column_stack([np.full(50, panel["bound"].iloc[0]), bound])]
-    labels.at_points(axis, points, np.concatenate(others))
+    style.at_points(axis, points, np.concatenate(others))
 
 
-def draw(drawn: pd.DataFrame, caption: str) -> Figure:
+def draw(drawn: pd.DataFrame) -> Figure:
     """Draw one panel per scenario of a frame from `tidy`."""
     style.use()
     names = list(dict.fromkeys(drawn["scenario"]))
     columns, rows = min(len(names), PER_ROW) or 1, max(1, -(-len(names) // PER_ROW))
     width = LEFT + columns * WIDTH + (columns - 1) * GAP_X + RIGHT
-    text = textwrap.wrap(caption, int((width - 0.3) / style.CHARACTER_WIDTH))
-    foot = BOTTOM + 0.12 + style.CAPTION_LINE * len(text)
-    height = TOP + rows * HEIGHT + (rows - 1) * GAP_Y + foot
+    height = TOP + rows * HEIGHT + (rows - 1) * GAP_Y + BOTTOM
     figure = plt.figure(figsize=(width, height))
     for i, scenario in enumerate(names):
         row, column = divmod(i, PER_ROW)
@@ -109,23 +101,16 @@ def draw(drawn: pd.DataFrame, caption: str) -> Figure:
         _draw_panel(axis, panel)
         _name_medians(axis, panel)
         axis.set(xlabel="Final cost", ylabel="Final return" if column == 0 else "")
-    figure.text(0.15 / width, 0.1 / height, "\n".join(text), fontsize=style.CAPTION_SIZE, color="#555555", va="bottom")
     return figure
 
 
-def main() -> None:
-    """Command line."""
-    options = output.parser("Draw return against cost of every scenario.").parse_args()
-    frame = collect.read(options.metrics)
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return the Pareto view of metrics files."""
+    frame = results.read(paths)
     drawn = tidy(frame)
-    runs = collect.runs(frame[frame["variant"].eq("default")])
-    missing = collect.missing(options.metrics, frame)
+    runs = results.runs(frame[frame["variant"].eq("default")])
     clipped = (
-        f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}. " if (drawn["final_cost"] < LEAST_COST).any() else ""
+        [f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}."] if (drawn["final_cost"] < LEAST_COST).any() else []
     )
-    caption = f"{CAPTION} {clipped}{captions.coverage(runs, options.expected, missing)} {options.note}".strip()
-    style.save(draw(drawn, caption), drawn, caption, options.output)
-
-
-if __name__ == "__main__":
-    output.command(main)
+    says = " ".join([CAPTION, *clipped])
+    return captions.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))

@@ -16,9 +16,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
-from analysis import artefacts, captions, files, markup, output, provenance, style
-from analysis.collect import WHOLE
+from analysis import artefacts, captions, files, markup, provenance, style
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
+from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parent / "page"
@@ -169,8 +169,8 @@ def _facts(options: argparse.Namespace, found: provenance.Provenance) -> dict[st
     return facts | ({"Note": options.note} if options.note else {})
 
 
-def _parser() -> output.Parser:
-    parser = output.Parser(description="Put a suite's artefacts into one page.", fromfile_prefix_chars="@")
+def _parser() -> files.Parser:
+    parser = files.Parser(description="Put a suite's artefacts into one page.", fromfile_prefix_chars="@")
     parser.add_argument("--suite", required=True, help="its name")
     parser.add_argument("--configfile", required=True, help="its configuration, for the commands that the page shows")
     parser.add_argument("--steps", type=int, required=True, help="environment steps per run")
@@ -211,8 +211,8 @@ def main() -> None:
         "deviations": markup.parse(DEVIATIONS.read_text()),
         "command": command,
     }
-    output.write(options.output, {"": render(content)})
+    files.write(options.output, {"": render(content)})
 
 
 if __name__ == "__main__":
-    output.command(main)
+    files.command(main)

@@ -7,13 +7,12 @@ pooled. The divisor counts as known: intervals do not hold its own uncertainty.
 import numpy as np
 import pandas as pd
 
-from analysis import collect, statistics
-from analysis.evaluation import MODES
+from analysis import results, statistics
+from analysis.results import IDENTITY, MODES
 
 
-def _training(run: pd.DataFrame) -> dict[str, float]:
+def _training(steps: np.ndarray, violations: np.ndarray) -> dict[str, float]:
     """Return what the iterations of one run say about its violations."""
-    steps, violations = run["step"].to_numpy(), run["violation"].to_numpy()
     known = violations[np.isfinite(violations)]
     return {
         "final_violation": statistics.final_performance(steps, violations),
@@ -25,7 +24,8 @@ def _training(run: pd.DataFrame) -> dict[str, float]:
 def _final_policy(evaluated: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run with its share of violating episodes in each mode, e.g. `violation_stochastic`."""
     above = evaluated.assign(above=evaluated["violation"] > 0)
-    shares = above.groupby([*collect.IDENTITY, "mode"])["above"].mean().unstack("mode")
+    above = above.astype({"scenario": str, "algorithm": str})
+    shares = above.groupby([*IDENTITY, "mode"])["above"].mean().unstack("mode")
     return shares.reindex(columns=list(MODES)).add_prefix("violation_").reset_index()
 
 
@@ -35,11 +35,11 @@ def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.Da
     A violation is the episode cost minus the bound, of several costs the worst: positive means violated.
 
     Args:
-        frame: rows of metrics files as from `collect.read`.
-        evaluated: rows of evaluation files as from `evaluation.read`; None: no policy was evaluated.
+        frame: rows of metrics files as from `results.read`.
+        evaluated: rows of evaluation files as from `results.evaluations`; None: no policy was evaluated.
 
     Returns:
-        columns of `collect.runs` and
+        columns of `results.runs`, scenario and algorithm as text, and
         `return`: final return / HAPPO's median; NaN where HAPPO did not run or has a median that is not positive.
         `cost`: final cost / bound, which is D + 1 of the normalised violation D = (cost - bound) / bound.
         `feasible`: 1 if the final violation is not positive, else 0.
@@ -50,11 +50,10 @@ def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.Da
         `rank`: rank within the scenario, feasibility first.
     """
     frame = frame[frame["variant"].eq("default")]
-    runs = collect.runs(frame)
+    trained = [_training(*run) for run in results.by_run(frame, "step", "violation")]
+    added = pd.DataFrame(trained, columns=["final_violation", "training_violation", "feasible_from"], dtype=float)
+    runs = results.runs(frame).join(added).astype({"scenario": str, "algorithm": str})
     runs = runs[runs["whole"]].reset_index(drop=True)
-    added = ["final_violation", "training_violation", "feasible_from"]
-    by_file = dict(list(frame.groupby("file")))
-    runs = runs.join(pd.DataFrame([_training(by_file[file]) for file in runs["file"]], columns=added))
     medians = runs[runs["algorithm"].eq("happo")].groupby("scenario")["final_return"].median()
     violation = runs["final_violation"]
     runs = runs.assign(
@@ -66,7 +65,7 @@ def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.Da
     )
     if evaluated is None:
         return runs.assign(**{f"violation_{mode}": np.nan for mode in MODES})
-    return runs.merge(_final_policy(evaluated), on=collect.IDENTITY, how="left")
+    return runs.merge(_final_policy(evaluated), on=IDENTITY, how="left")
 
 
 def _ranks(runs: pd.DataFrame) -> pd.Series:

@@ -2,8 +2,6 @@
 
 Rows are the values of lambda (Table 3) or nu_max (Table 4); the published value is the default run. "All envs" is the
 mean over the scenarios that have a value. A ratio to a return or cost that is not positive has no meaning: it is n/a.
-
-    python -m analysis.sensitivity --table table3 --parameter lam --published 2.2 --scenarios ant_2x4 ... --metrics ...
 """
 
 from collections.abc import Sequence
@@ -11,12 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import captions, collect, output, tables
-from analysis.statistics import stratified_bootstrap
+from analysis import captions, files, results, tables
+from analysis.statistics import estimate, median
 from analysis.tables import ALL, Printed
-from envs import scenarios
+from envs.scenarios import SCENARIOS
 
-TABLES = {"table3": ("table3_lambda", "lambda", "λ"), "table4": ("table4_nu_max", "nu_max", tables.NU_MAX)}
+# Published numbers, their column and its title; the setting that is varied, and its value in the supplement's runs.
+TABLES = {
+    "table3": ("table3_lambda", "lambda", "λ", "lam", 2.2),
+    "table4": ("table4_nu_max", "nu_max", tables.NU_MAX, "nu_max", 1.3),
+}
 QUANTITIES = {"reward": "final_return", "cost": "final_cost"}
 PUBLISHED_SCENARIOS = 4
 # Below this many units per episode (at most 1000 steps long) a normaliser is too small for a ratio to mean much.
@@ -28,16 +30,14 @@ def text(value: float | str) -> str:
     return f"{float(value):g}"
 
 
-def select(runs: pd.DataFrame, parameter: str, published: float, columns: Sequence[str]) -> pd.DataFrame:
+def select(runs: pd.DataFrame, parameter: str, published: float) -> pd.DataFrame:
     """Return the runs a table rests on, with `value`: the grid value of MAFOCOPS, "happo" for the normaliser.
 
     Args:
-        runs: one row per run, as from `collect.runs`.
+        runs: one row per run, as from `results.runs`.
         parameter: name of the setting, as in the variant `lam=1`.
         published: value of the default run.
-        columns: scenario identifiers.
     """
-    runs = runs[runs["scenario"].isin(columns)]
     given = pd.to_numeric(
         runs["variant"].astype(str).str.extract(rf"^{parameter}=(.+)$", expand=False), errors="coerce"
     )
@@ -53,7 +53,7 @@ def ratio(samples: Sequence[np.ndarray]) -> np.ndarray:
     Args:
         samples: MAFOCOPS and HAPPO by turns, two arrays (..., n) per scenario.
     """
-    medians = [np.median(sample, axis=-1) for sample in samples]
+    medians = [median(sample) for sample in samples]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.mean([x / y for x, y in zip(medians[::2], medians[1::2], strict=True)], axis=0)
 
@@ -70,14 +70,6 @@ def _cell(ours: np.ndarray, happo: np.ndarray) -> tuple[list[np.ndarray], str]:
     return [ours, happo], f"HAPPO's value is only {normaliser:.3g}" if normaliser < SMALL else ""
 
 
-def _numbers(samples: list[np.ndarray]) -> dict[str, float]:
-    """Return the ratio and its bootstrap interval; the generator starts anew so that no cell depends on another."""
-    if not samples:
-        return dict.fromkeys(("ours", "low", "high"), float("nan"))
-    low, high = stratified_bootstrap(samples, ratio, np.random.default_rng(0))
-    return {"ours": float(ratio(samples)), "low": low, "high": high}
-
-
 def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) -> list[dict[str, object]]:
     """Return the cells of one grid value and quantity: one per scenario, then their mean."""
     whole = runs[runs["whole"]].dropna(subset=QUANTITIES[quantity])
@@ -87,12 +79,14 @@ def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) 
         ours, happo = here[here["value"] == value], here[here["value"] == "happo"]
         samples, note = _cell(*(part[QUANTITIES[quantity]].to_numpy() for part in (ours, happo)))
         steps = pd.concat([ours, happo])["steps"].min()
-        cells.append({"scenario": scenario, **_numbers(samples), "runs": len(ours), "steps": steps, "note": note})
+        cells.append(
+            {"scenario": scenario, **estimate(samples, ratio), "runs": len(ours), "steps": steps, "note": note}
+        )
         every += samples
     used, steps = len(every) // 2, min((cell["steps"] for cell in cells if pd.notna(cell["ours"])), default=np.nan)
     note = "" if used == PUBLISHED_SCENARIOS else f"mean over {used} of the paper's {PUBLISHED_SCENARIOS} scenarios"
-    fewest = min(cell["runs"] for cell in cells)
-    mean = {"scenario": ALL, **_numbers(every), "runs": fewest, "steps": steps, "note": note}
+    fewest = min((cell["runs"] for cell in cells), default=0)
+    mean = {"scenario": ALL, **estimate(every, ratio), "runs": fewest, "steps": steps, "note": note}
     return [{"setting": value, "quantity": quantity, **cell} for cell in [*cells, mean]]
 
 
@@ -104,7 +98,7 @@ def tidy(table: str, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame
         runs: frame from `select`.
         columns: scenario identifiers.
     """
-    name, column, _ = TABLES[table]
+    name, column, *_ = TABLES[table]
     published = tables.paper(name)
     published["setting"] = published[column].map(text)
     values = sorted({*published["setting"], *runs["value"]} - {"happo"}, key=float)
@@ -122,7 +116,7 @@ def _text_of(cell: pd.Series) -> str:
 
 def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
     """Return the layout of the paper: one line per value, return and cost of every scenario."""
-    titles = {name: scenarios.get(name).title for name in columns} | {ALL: "All envs"}
+    titles = {name: SCENARIOS[name].title for name in columns} | {ALL: "All envs"}
     cells = rows.set_index(["setting", "scenario", "quantity"])
     keys = [(scenario, quantity) for scenario in titles for quantity in QUANTITIES]
     header = [("", TABLES[table][2]), *((titles[scenario], quantity.capitalize()) for scenario, quantity in keys)]
@@ -131,39 +125,39 @@ def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
     return Printed(header, lines)
 
 
-def _caption(table: str, rows: pd.DataFrame, rests_on: str) -> str:
-    """Return what the table shows, what it rests on (from `captions.coverage`), and which cells are undefined."""
+def _remarks(rows: pd.DataFrame) -> list[str]:
+    """Return which cells are undefined or doubtful."""
     noted = rows[(rows["note"] != "") & (rows["scenario"] != ALL)]
     undefined = noted["ours"].isna().any()
     doubtful = noted["ours"].notna().any()
     partial = ((rows["scenario"] == ALL) & (rows["note"] != "") & rows["ours"].notna()).any()
-    sentences = [
-        f"Table {table[-1]}. Final return and cost (mean over the last tenth of the steps, median over seeds) of "
-        f"MAFOCOPS for several values of {TABLES[table][2]}, divided by HAPPO's; the paper's value in parentheses.",
-        rests_on,
+    return [
         "n/a: no finished run, or HAPPO's value is not positive: dividing by it has no meaning." if undefined else "",
         f"† in a scenario: HAPPO's value is below {SMALL:g}, so the ratio means little." if doubtful else "",
         "† in the last columns: mean over fewer than the paper's four scenarios." if partial else "",
     ]
-    return " ".join(filter(None, sentences))
 
 
-def main() -> None:
-    """Command line."""
-    parser = output.parser("Make Table 3 (lambda) or Table 4 (nu_max).")
-    parser.add_argument("--table", required=True, choices=sorted(TABLES))
-    parser.add_argument("--parameter", required=True, help="setting in the variants, e.g. lam")
-    parser.add_argument("--published", required=True, type=float, help="value of the default run")
-    parser.add_argument("--scenarios", nargs="+", required=True, metavar="SCENARIO")
-    options = parser.parse_args()
-    columns = [scenarios.get(name).name for name in options.scenarios]
-    frame = collect.read(options.metrics)
-    runs = select(collect.runs(frame), options.parameter, options.published, columns)
-    rows = tidy(options.table, runs, columns)
-    rests_on = captions.coverage(runs, options.expected, collect.missing(options.metrics, frame))
-    caption = f"{_caption(options.table, rows, rests_on)} {options.note}".strip()
-    tables.save(rows, _printed(options.table, rows, columns), caption, options.table, options.output)
+def _published(runs: pd.DataFrame, parameter: str, usual: float) -> float:
+    """Return the value of the default runs of MAFOCOPS: by their records, else the supplement's."""
+    default = runs[runs["algorithm"].eq("mafocops") & runs["variant"].eq("default")]
+    found = ((files.record(str(path)) or {}).get("settings", {}).get(parameter) for path in default["file"])
+    return float(next((value for value in found if value is not None), usual))
 
 
-if __name__ == "__main__":
-    output.command(main)
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return Table 3 or 4 of metrics files."""
+    _, _, title, parameter, usual = TABLES[name]
+    frame = results.read(paths)
+    missing = results.missing(paths, frame)
+    runs = results.runs(frame)
+    runs = select(runs, parameter, _published(runs, parameter, usual))
+    named = {*runs["scenario"], *results.scenarios_of(missing)}
+    columns = [scenario for scenario in SCENARIOS if scenario in named]
+    rows = tidy(name, runs, columns)
+    says = (
+        f"Table {name[-1]}. Final return and cost (mean over the last tenth of the steps, median over seeds) of "
+        f"MAFOCOPS for several values of {title}, divided by HAPPO's; the paper's value in parentheses."
+    )
+    table = _printed(name, rows, columns)
+    return captions.Artefact(rows, says, runs, missing, _remarks(rows), table=table)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import output
+from analysis import files
 
 TIDY = ["table", "scenario", "setting", "quantity", "ours", "low", "high", "paper", "runs", "steps", "note"]
 ALL = "all"  # the scenario of a mean over scenarios
@@ -59,31 +59,31 @@ def _escape(text: str) -> str:
 
 def latex(table: Printed, caption: str, label: str) -> str:
     """Return the table as a LaTeX float that needs the packages booktabs and graphicx."""
-    groups: list[list[str | int]] = []  # name and width of each run of equal groups
-    for group, _ in table.header:
-        if groups and groups[-1][0] == group:
-            groups[-1][1] += 1
-        else:
-            groups.append([group, 1])
-    over = [rf"\multicolumn{{{width}}}{{c}}{{{group}}}" if group else "&".join([""] * width) for group, width in groups]
-    rows = [over, *(map(_escape, row) for row in [[column for _, column in table.header], *table.rows])]
-    lines = [" & ".join(row) + r" \\" for row in rows]
-    body = "\n".join([r"\toprule", *lines[:2], r"\midrule", *lines[2:], r"\bottomrule"])
-    columns = "l" + "r" * (len(table.header) - 1)
-    caption = _escape(caption.removeprefix(f"Table {label[-1]}. "))  # LaTeX numbers tables itself
-    return (
-        f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\label{{tab:{label}}}\n"
-        f"\\resizebox{{\\linewidth}}{{!}}{{%\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}}}\n\\end{{table}}\n"
+    frame = pd.DataFrame(list(table.rows), columns=pd.MultiIndex.from_tuples(table.header), dtype=object)
+    text = (
+        frame.style.format(_escape)
+        .format_index(_escape, axis=1)
+        .hide(axis="index")
+        .to_latex(
+            hrules=True,
+            multicol_align="c",
+            column_format="l" + "r" * (len(table.header) - 1),
+            position_float="centering",
+            caption=_escape(caption.removeprefix(f"Table {label[-1]}. ")),  # LaTeX numbers tables itself
+            label=f"tab:{label}",
+        )
     )
+    wide = text.replace(r"\begin{tabular}", "\\resizebox{\\linewidth}{!}{%\n\\begin{tabular}", 1)
+    return wide.replace(r"\end{tabular}", r"\end{tabular}}", 1)
 
 
-def save(tidy: pd.DataFrame, table: Printed, caption: str, label: str, base: str | Path) -> None:
-    """Write BASE.csv (tidy), BASE.md, BASE.tex and BASE.caption.txt."""
-    tidy = tidy.astype({"runs": "Int64", "steps": "Int64"})
+def save(rows: pd.DataFrame, table: Printed, caption: str, label: str, base: str | Path, more: str = "") -> None:
+    """Write BASE.csv, BASE.md (with `more` below the table), BASE.tex and BASE.caption.txt."""
+    counts = {name: "Int64" for name in ("runs", "steps") if name in rows}
     contents = {
-        ".csv": tidy.to_csv(index=False, float_format="%.6g"),
-        ".md": markdown(table, caption),
+        ".csv": rows.astype(counts).to_csv(index=False, float_format="%.6g"),
+        ".md": markdown(table, caption) + (f"\n{more}" if more else ""),
         ".tex": latex(table, caption, label),
         ".caption.txt": f"{caption}\n",
     }
-    output.write(base, contents)
+    files.write(base, contents)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.output import Parser, command
+from analysis.files import Parser, command
 from workflow import layout
 
 INTERVAL = 10.0  # seconds between two looks at the files

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import cells, claims, collect, digitised, files, output, tables
+from analysis import cells, claims, digitised, files, results, tables
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
@@ -91,7 +91,7 @@ def markdown(verdicts: pd.DataFrame) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = output.Parser(
+    parser = files.Parser(
         description="Compare tables and runs with the paper, cell by cell.", fromfile_prefix_chars="@"
     )
     parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="CSV files of Tables 1 to 4")
@@ -105,12 +105,12 @@ def main() -> None:
         check_manifest(options.manifest)
     found = [verdict for path in options.tables for verdict in cells.judge(_read(path))]
     if options.metrics:
-        frame = collect.read(options.metrics)
+        frame = results.read(options.metrics)
         found += claims.judge(frame) + digitised.judge(frame)
     verdicts = pd.DataFrame(found)
     contents = {".csv": verdicts[COLUMNS].to_csv(index=False, float_format="%.6g"), ".md": markdown(verdicts)}
-    output.write(options.output, contents)
+    files.write(options.output, contents)
 
 
 if __name__ == "__main__":
-    output.command(main)
+    files.command(main)

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from analysis.output import Parser, command
+from analysis.files import Parser, command
 from workflow import layout, progress
 from workflow.progress import Run
 

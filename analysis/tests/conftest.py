@@ -14,7 +14,7 @@ ALGORITHMS = ["mafocops", "macpo", "mappo_l", "happo", "mappo"]
 
 
 def rows_of_run(scenario, algorithm, seed=0, steps=10_000_000, value=1000.0, cost=10.0, variant="default", bound=None):
-    """Return the rows of one run, as `collect.read` gives them; value and cost are numbers or functions of the step."""
+    """Return the rows of one run, as `results.read` gives them; value and cost are numbers or functions of the step."""
     step = np.arange(1, 101) * (steps // 100)
     curve = {"episode_return": value, "episode_cost": cost}
     return pd.DataFrame(
@@ -66,6 +66,12 @@ def write(tmp_path):
 
     (tmp_path / "runs").mkdir()
     return write_one
+
+
+def header_only(path):
+    """Let a run have failed: its file keeps the header alone."""
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    return path
 
 
 @pytest.fixture

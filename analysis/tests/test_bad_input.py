@@ -7,21 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis import (
-    benchmark,
-    collect,
-    comparison,
-    efficiency,
-    files,
-    learning_curves,
-    manifest,
-    output,
-    sensitivity,
-    verdict,
-)
+from analysis import __main__ as driver
+from analysis import files, manifest, results, verdict
 
-REQUIRED = ", ".join(collect.REQUIRED)
-HEAD = ",".join(collect.REQUIRED) + "\n"
+REQUIRED = ", ".join(results.REQUIRED)
+HEAD = ",".join(results.REQUIRED) + "\n"
 ROW = "ant_2x4,happo,default,0,1,100,500,10,1\n"
 NEXT = "ant_2x4,happo,default,0,2,200,500,10,1\n"
 
@@ -61,7 +51,7 @@ DAMAGED = [
 def refused(capsys, command, module, *arguments) -> str:
     """Return the one sentence with which a command line ends, having checked its exit status."""
     with pytest.raises(SystemExit) as caught:
-        output.command(lambda: command(module, *arguments))
+        files.command(lambda: command(module, *arguments))
     error = capsys.readouterr().err
     assert caught.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1
     return error.removeprefix("error: ").rstrip("\n")
@@ -71,46 +61,35 @@ def refused(capsys, command, module, *arguments) -> str:
 def test_a_damaged_metrics_file_is_refused_with(tmp_path, capsys, command, content, sentence):
     path = tmp_path / "metrics.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    options = ["--metrics", path, "--output", tmp_path / "drawn/figure2"]
-    said = refused(capsys, command, learning_curves, "--name", "figure2", "--scenarios", "ant_2x4", *options)
+    said = refused(capsys, command, driver, "figure2", path, "--output", tmp_path / "drawn/figure2")
     assert said.startswith(f"{path}{' ' * (not sentence.startswith(':'))}{sentence}")
     assert not (tmp_path / "drawn").exists()
 
 
 # A command, its arguments with FILE for a good metrics file and BAD for one that holds "hello", and its sentence.
-FIGURE = ["--name", "figure2", "--scenarios", "ant_2x4", "--output", "OUT"]
-TABLE = ["--table", "table3", "--parameter", "lam", "--scenarios", "ant_2x4", "--output", "OUT"]
+OUT = ["--output", "OUT"]
 WRONG = [
-    (learning_curves, [*FIGURE, "--metrics", "no.csv"], "no.csv: No such file or directory"),
-    (learning_curves, [*FIGURE, "--metrics", "/"], "/: Is a directory"),
-    (learning_curves, [*FIGURE, "--metrics", "@no.txt"], "[Errno 2] No such file or directory: 'no.txt'"),
-    (learning_curves, FIGURE, "the following arguments are required: --metrics"),
-    (
-        learning_curves,
-        [*FIGURE, "--metrics", "FILE", "--name", "figure9"],
-        "argument --name: invalid choice: 'figure9'",
-    ),
-    (
-        learning_curves,
-        [*FIGURE, "--metrics", "FILE", "--scenarios", "ant"],
-        "unknown scenario 'ant'; choose from ant_2x4",
-    ),
-    (learning_curves, [*FIGURE, "--metrics", "FILE", "--expected", "x"], "argument --expected: invalid int value: 'x'"),
-    (sensitivity, [*TABLE, "--metrics", "FILE"], "the following arguments are required: --published"),
-    (sensitivity, [*TABLE, "--metrics", "FILE", "--published", "x"], "argument --published: invalid float value: 'x'"),
-    (
-        efficiency,
-        ["--table", "table3", "--metrics", "FILE", "--output", "OUT"],
-        "argument --table: invalid choice: 'tab",
-    ),
-    (comparison, ["--metrics", "BAD", "--output", "OUT"], "BAD lacks the column 'scenario'; a metrics file needs"),
+    (driver, ["figure2", *OUT, "no.csv"], "no.csv: No such file or directory"),
+    (driver, ["figure2", *OUT, "/"], "/: Is a directory"),
+    (driver, ["figure2", *OUT, "@no.txt"], "[Errno 2] No such file or directory: 'no.txt'"),
+    (driver, ["figure2", *OUT], "the following arguments are required: "),
+    (driver, ["figure2", "FILE"], "the following arguments are required: --output"),
+    (driver, ["figure9", "FILE", *OUT], "argument NAME: invalid choice: 'figure9' (choose from 'figure2', 'figure3'"),
+    (driver, ["table5", "FILE", *OUT], "argument NAME: invalid choice: 'table5'"),
+    (driver, ["figure2", "FILE", "--scenarios", "ant", *OUT], "unrecognized arguments: --scenarios ant"),
+    *[
+        (driver, [name, "BAD", *OUT], "BAD lacks the column 'scenario'; a metrics file needs")
+        for name in driver.MODULES
+        if name not in ("benchmark", "evaluation")
+    ],
+    (driver, ["evaluation", "BAD", *OUT], "BAD lacks the column 'scenario'; an evaluation file needs"),
+    (driver, ["benchmark", "BAD", *OUT], "BAD lacks the column 'scenario'; a measurement needs"),
+    (driver, ["benchmark", "FILE", *OUT], "FILE lacks the column 'threads'; a measurement needs"),
     (
         manifest,
         ["--metrics", "BAD.torn", "--output", "OUT"],
         "BAD.torn is not a metrics file: its last line has no end",
     ),
-    (benchmark, ["--measurements", "BAD", "--output", "OUT"], "BAD lacks the column 'scenario'; a measurement needs"),
-    (benchmark, ["--measurements", "FILE", "--output", "OUT"], "FILE lacks the column 'threads'; a measurement needs"),
     (verdict, ["--tables", "BAD", "--output", "OUT"], "BAD lacks the column 'table'; a table of this package needs"),
     (
         verdict,
@@ -123,7 +102,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("module", "arguments", "sentence"), WRONG, ids=[sentence[:60] for *_, sentence in WRONG])
+@pytest.mark.parametrize(
+    ("module", "arguments", "sentence"), WRONG, ids=[f"{words[0]} {sentence[:60]}" for _, words, sentence in WRONG]
+)
 def test_a_wrong_command_line_is_refused_with(tmp_path, capsys, command, write, module, arguments, sentence):
     bad = tmp_path / "bad.csv"
     bad.write_text("hello\n")
@@ -143,7 +124,7 @@ def test_a_damaged_record_is_refused_by_name(write, content):
     with pytest.raises(
         ValueError, match=r"run\.json is not the record of a run: delete it and .*csv to make both again"
     ):
-        collect.read([path])
+        results.read([path])
 
 
 def in_folders(write, tmp_path, versions) -> list:
@@ -169,9 +150,9 @@ def test_runs_of_different_task_versions_share_no_figure_and_no_verdict(
     paths = in_folders(write, tmp_path, versions)
     for letter, path in zip("ABC", paths, strict=True):
         said = said.replace(letter, str(path))
-    options = ["--name", "figure2", "--scenarios", "ant_2x4", "--output", tmp_path / "drawn/figure2"]
+    options = ["figure2", "--output", tmp_path / "drawn/figure2"]
     sentence = f"these runs are of different task versions and cannot be compared: {said}"
-    assert refused(capsys, command, learning_curves, *options, "--metrics", *paths) == sentence
+    assert refused(capsys, command, driver, *options, *paths) == sentence
     command(manifest, "--metrics", *paths, "--output", tmp_path / "manifest.json")
     options = ["--tables", paths[0], "--manifest", tmp_path / "manifest.json", "--output", tmp_path / "drawn/verdict"]
     assert refused(capsys, command, verdict, *options) == sentence
@@ -180,7 +161,7 @@ def test_runs_of_different_task_versions_share_no_figure_and_no_verdict(
 
 @pytest.mark.parametrize("versions", [(1, 1), (None, None), (2, "no record"), ("no record", "no record")])
 def test_runs_of_one_task_version_and_runs_without_record_share_a_figure(write, tmp_path, versions):
-    assert collect.read(in_folders(write, tmp_path, versions))["file"].nunique() == 2
+    assert results.read(in_folders(write, tmp_path, versions))["file"].nunique() == 2
 
 
 def test_the_manifest_tells_runs_apart_by_what_they_learned_not_by_their_speed(write, tmp_path, command):
@@ -199,11 +180,11 @@ GOOD = (HEAD + "".join(f"ant_2x4,happo,default,0,{i},{100 * i},500,{i},1.5\n" fo
 
 
 def read(tmp_path_factory, content: bytes) -> pd.DataFrame | None:
-    """Return what `collect.read` makes of a file's bytes; None if it is refused in one sentence that names the file."""
+    """Return what `results.read` makes of a file's bytes; None if it is refused in one sentence that names the file."""
     path = tmp_path_factory.mktemp("fuzz") / "metrics.csv"
     path.write_bytes(content)
     try:
-        return collect.read([path])
+        return results.read([path])
     except ValueError as error:
         assert str(path) in str(error) and "\n" not in str(error)
         return None
@@ -235,11 +216,11 @@ def test_any_cell_is_read_or_refused_by_name(tmp_path_factory, row, column, cell
     lines = [line.split(",") for line in GOOD.decode().splitlines()]
     lines[row][column] = cell
     frame = read(tmp_path_factory, "".join(",".join(line) + "\n" for line in lines).encode(errors="surrogatepass"))
-    assert frame is None or (frame["step"].is_monotonic_increasing and len(collect.runs(frame)) <= 1)
+    assert frame is None or (frame["step"].is_monotonic_increasing and len(results.runs(frame)) <= 1)
 
 
 def test_numbers_are_read_to_the_last_digit(write):
     values = [0.1, 1 / 3, 2e-308, 123456.78901234567]
-    frame = collect.read([write(iterations=4, episode_return=values)])
+    frame = results.read([write(iterations=4, episode_return=values)])
     assert frame["episode_return"].tolist() == values
     assert files.numbers("x", pd.Series(["9007199254740992"], name="n"), whole=True).tolist() == [2**53]

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from analysis import collect
+from analysis import results
 from envs.scenarios import SCENARIOS
 
 
@@ -12,90 +12,90 @@ def edit(path, **columns):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_file_without_a_bound_gets_the_published_one(write, scenario):
-    frame = collect.read([write(scenario)])
+    frame = results.read([write(scenario)])
     assert (frame["bound"] == SCENARIOS[scenario].bound).all()
 
 
 def test_a_safety_bound_variant_without_a_bound_column_gets_the_bound_it_names(write):
-    assert (collect.read([write(variant="safety_bound=25")])["bound"] == 25).all()
+    assert (results.read([write(variant="safety_bound=25")])["bound"] == 25).all()
 
 
 def test_the_bound_column_wins(write):
-    assert (collect.read([write(bound=12.5)])["bound"] == 12.5).all()
+    assert (results.read([write(bound=12.5)])["bound"] == 12.5).all()
 
 
 def test_every_row_of_every_file_is_there_once(write):
-    frame = collect.read([write(seed=k, iterations=7) for k in range(3)])
+    frame = results.read([write(seed=k, iterations=7) for k in range(3)])
     assert len(frame) == 21 and frame["file"].nunique() == 3 and sorted(frame["seed"].unique()) == [0, 1, 2]
 
 
 def test_naming_a_file_twice_does_not_count_it_twice(write):
     path = write()
-    assert len(collect.read([path, path])) == 20
+    assert len(results.read([path, path])) == 20
 
 
-@pytest.mark.parametrize("column", collect.REQUIRED)
+@pytest.mark.parametrize("column", results.REQUIRED)
 def test_a_missing_column_is_named_with_its_file(write, column):
     path = write()
     pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
     with pytest.raises(ValueError, match=f"{path.name} lacks the column '{column}'"):
-        collect.read([path])
+        results.read([path])
 
 
 @pytest.mark.parametrize("column", ["seed", "step", "fps", "episode_return", "bound"])
 def test_text_in_a_number_column_is_named_with_its_file(write, column):
     path = edit(write(bound=1.0), **{column: "many"})
     with pytest.raises(ValueError, match=rf"{path.name} holds 'many' in column '{column}'"):
-        collect.read([path])
+        results.read([path])
 
 
 def test_a_fractional_step_is_refused(write):
     with pytest.raises(ValueError, match="'step' that is not a whole number"):
-        collect.read([edit(write(iterations=1), step=0.5)])
+        results.read([edit(write(iterations=1), step=0.5)])
 
 
 def test_steps_that_do_not_grow_are_refused(write):
     with pytest.raises(ValueError, match="growing values in column 'step'"):
-        collect.read([edit(write(), step=5)])
+        results.read([edit(write(), step=5)])
 
 
 def test_two_runs_in_one_file_are_refused(write):
     with pytest.raises(ValueError, match="one seed throughout, not 0, 1"):
-        collect.read([edit(write(iterations=2), seed=[0, 1])])
+        results.read([edit(write(iterations=2), seed=[0, 1])])
 
 
 def test_an_unknown_scenario_is_refused_with_the_valid_names(write):
     with pytest.raises(ValueError, match=r"ant_3x3.*halfcheetah_2x3"):
-        collect.read([write("ant_3x3")])
+        results.read([write("ant_3x3")])
 
 
 def test_the_same_run_in_two_files_is_refused_unless_repeats_are_expected(write):
     paths = [write(), write()]
     with pytest.raises(ValueError, match="hold the same run"):
-        collect.read(paths)
-    assert collect.read(paths, repeats=True)["file"].nunique() == 2
+        results.read(paths)
+    assert results.read(paths, repeats=True)["file"].nunique() == 2
 
 
 def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "metrics.csv"
     path.touch()
     with pytest.raises(ValueError, match="is not a metrics file"):
-        collect.read([path])
+        results.read([path])
 
 
 def test_a_header_without_rows_is_a_missing_run(write):
     failed = write(iterations=1)
     failed.write_text(failed.read_text().splitlines()[0] + "\n")
-    frame = collect.read([failed, write(seed=1)])
-    assert frame["file"].nunique() == 1 and collect.runs(frame)["seed"].tolist() == [1]
-    assert collect.runs(collect.read([failed])).empty
+    frame = results.read([failed, write(seed=1)])
+    assert frame["file"].nunique() == 1 and results.runs(frame)["seed"].tolist() == [1]
+    assert results.runs(results.read([failed])).empty
 
 
 def test_episodes_that_never_finish_are_allowed(write):
-    frame = collect.read([write(episode_return=None, episode_cost=None)])
-    assert collect.runs(frame)["final_return"].isna().all()
+    frame = results.read([write(episode_return=None, episode_cost=None)])
+    assert results.runs(frame)["final_return"].isna().all()
 
 
 def test_a_run_that_stopped_early_is_not_whole(write):
     paths = [write(seed=0), write(seed=1, steps=4_000_000, iterations=8), write("ant_4x2", steps=4_000_000)]
-    assert collect.runs(collect.read(paths))["whole"].tolist() == [True, False, True]
+    assert results.runs(results.read(paths))["whole"].tolist() == [True, False, True]

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import evaluation
+from analysis import __main__ as driver
+from analysis import evaluation, results
+from analysis.tests.conftest import header_only
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def write_evaluation(tmp_path):
 
     def write_one(algorithm="mafocops", seed=0, scenario="halfcheetah_2x3", episodes=4, rise=0.0, **columns):
         parts = []
-        for mode in evaluation.MODES:
+        for mode in results.MODES:
             cost = np.arange(episodes) * 10.0 + seed + rise
             part = {"scenario": scenario, "algorithm": algorithm, "variant": "default", "seed": seed, "mode": mode}
             part |= {
@@ -34,13 +36,8 @@ def write_evaluation(tmp_path):
     return write_one
 
 
-def header_only(path):
-    path.write_text(path.read_text().splitlines()[0] + "\n")
-    return path
-
-
 def test_means_over_episodes_and_medians_over_seeds(write_evaluation):
-    frame = evaluation.read([write_evaluation(seed=seed) for seed in range(3)])
+    frame = results.evaluations([write_evaluation(seed=seed) for seed in range(3)])
     rows = evaluation.tidy(evaluation.means(frame)).set_index("quantity")
     # Costs are 0, 10, 20, 30 + seed: one episode of seed 0 is above 20, two of seeds 1 and 2 are.
     assert rows.loc["stochastic episode_cost", ["ours", "low", "high"]].tolist() == [16.0, 15.5, 16.5]
@@ -54,7 +51,7 @@ def test_means_over_episodes_and_medians_over_seeds(write_evaluation):
 
 def test_the_table_shows_default_runs_alone(write_evaluation, command, tmp_path):
     paths = [write_evaluation(), write_evaluation(variant="legacy", episode_return=900.0)]
-    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "e")
+    command(driver, "evaluation", *paths, "--output", tmp_path / "e")
     rows = pd.read_csv(tmp_path / "e.csv").set_index("quantity")
     assert rows.loc["stochastic episode_return", ["ours", "runs"]].tolist() == [100.0, 1]
     assert "1 run, none missing" in (tmp_path / "e.caption.txt").read_text()
@@ -62,36 +59,36 @@ def test_the_table_shows_default_runs_alone(write_evaluation, command, tmp_path)
 
 def test_steps_come_from_the_records_of_the_runs(write_evaluation, command, tmp_path):
     paths = [write_evaluation(seed=seed) for seed in range(3)]
-    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "unknown")
+    command(driver, "evaluation", *paths, "--output", tmp_path / "unknown")
     assert pd.read_csv(tmp_path / "unknown.csv")["steps"].isna().all()
     assert "3 seeds. 3 runs, none missing." in (tmp_path / "unknown.caption.txt").read_text()
     for steps, path in zip((2_000_000, 10_000_000, 10_000_000), paths, strict=True):
         path.with_name("run.json").write_text(json.dumps({"task_version": 1, "steps": steps}))
-    command(evaluation, "--evaluations", *paths, "--output", tmp_path / "known")
+    command(driver, "evaluation", *paths, "--output", tmp_path / "known")
     assert (pd.read_csv(tmp_path / "known.csv")["steps"] == 2_000_000).all()
     caption = (tmp_path / "known.caption.txt").read_text()
     assert "10 million steps, 3 seeds." in caption and "1 run ended early." in caption
 
 
 def test_one_seed_has_no_percentiles_and_no_violation_no_overshoot(write_evaluation):
-    rows = evaluation.tidy(evaluation.means(evaluation.read([write_evaluation(rise=-30.0)]))).set_index("quantity")
+    rows = evaluation.tidy(evaluation.means(results.evaluations([write_evaluation(rise=-30.0)]))).set_index("quantity")
     assert rows[["low", "high"]].isna().all(axis=None)
     assert rows.loc["stochastic above", "ours"] == 0 and np.isnan(rows.loc["stochastic overshoot", "ours"])
 
 
 def test_each_of_several_costs_has_its_column(write_evaluation, command, tmp_path):
     path = write_evaluation(scenario="ant_2x4", episode_cost_wall=7.0, episode_cost_fall=2.0)
-    command(evaluation, "--evaluations", path, "--output", tmp_path / "e")
+    command(driver, "evaluation", path, "--output", tmp_path / "e")
     table = (tmp_path / "e.md").read_text()
     assert "| Cost wall | Cost fall |" in table and "| 7.0 | 2.0 |" in table
 
 
 def test_failed_and_absent_runs_are_counted(write_evaluation, command, tmp_path):
-    failed = header_only(write_evaluation(algorithm="happo"))
-    command(evaluation, "--evaluations", write_evaluation(), failed, "--expected", "3", "--output", tmp_path / "e")
+    failed, other = (header_only(write_evaluation(algorithm="happo", seed=seed)) for seed in (0, 1))
+    command(driver, "evaluation", write_evaluation(), failed, other, "--output", tmp_path / "e")
     caption = (tmp_path / "e.caption.txt").read_text()
     assert "means over 4 seeded episodes" in caption and "2 of 3 runs missing" in caption and "happo0" in caption
-    command(evaluation, "--evaluations", failed, "--output", tmp_path / "none")
+    command(driver, "evaluation", failed, "--output", tmp_path / "none")
     assert "1 of 1 run missing" in (tmp_path / "none.caption.txt").read_text()
 
 
@@ -114,13 +111,13 @@ def test_damaged_files_are_refused_with_one_sentence(write_evaluation, damage, r
     frame = frame.drop(columns=column) if value is None else frame.assign(**{column: np.resize(value, len(frame))})
     frame.to_csv(path, index=False)
     with pytest.raises(ValueError, match=reason) as error:
-        evaluation.read([path])
+        results.evaluations([path])
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_two_files_of_one_run_are_refused(write_evaluation):
     with pytest.raises(ValueError, match="hold the same run"):
-        evaluation.read([write_evaluation(), write_evaluation()])
+        results.evaluations([write_evaluation(), write_evaluation()])
 
 
 def test_policies_of_different_task_versions_are_refused(write_evaluation):
@@ -128,4 +125,4 @@ def test_policies_of_different_task_versions_are_refused(write_evaluation):
     for version, path in enumerate(paths):
         path.with_name("run.json").write_text(json.dumps({"task_version": version + 1}))
     with pytest.raises(ValueError, match="different task versions"):
-        evaluation.read(paths)
+        results.evaluations(paths)

@@ -26,15 +26,16 @@ def rliable():
     return types.SimpleNamespace(bootstrap=library, metrics=metrics)
 
 
-class Recorded:
+class Recorded(np.random.Generator):
     """A generator that draws given indices, those of one stratum (resamples, n) at a time."""
 
     def __init__(self, indices):
+        super().__init__(np.random.PCG64())
         self.indices = iter(indices)
 
-    def integers(self, high, size):
+    def integers(self, low, high, size, **_):
         drawn = next(self.indices)
-        assert drawn.shape == size and drawn.max() < high
+        assert drawn.shape == size and low == 0 and drawn.max() < high
         return drawn
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import cells, efficiency, judging, sensitivity, tables, verdict
+from analysis import __main__ as driver
+from analysis import cells, judging, tables, verdict
 
 SENSITIVITY = {"table3": ("lam", 2.2, "lambda"), "table4": ("nu_max", 1.3, "nu_max")}
 FOUR = ["ant_2x4", "halfcheetah_2x3", "manyagent_ant_2x3", "manyagent_ant_2x4"]
@@ -28,7 +29,7 @@ def published_efficiency(write, command, tmp_path):
         for algorithm in ("macpo", "mafocops")
     ]
     for table in ("table1", "table2"):
-        command(efficiency, "--table", table, "--metrics", *metrics, "--output", tmp_path / table)
+        command(driver, table, *metrics, "--output", tmp_path / table)
     return tmp_path
 
 
@@ -58,7 +59,7 @@ def test_printed_tables_hold_every_number_of_the_paper(published_efficiency):
 
 def test_repeats_are_summarised_by_their_median(write, command, tmp_path):
     metrics = [write(algorithm="happo", fps=fps, steps=200_000) for fps in (100, 200, 900)]
-    command(efficiency, "--table", "table1", "--metrics", *metrics, "--output", tmp_path / "t")
+    command(driver, "table1", *metrics, "--output", tmp_path / "t")
     happo = rows(tmp_path / "t.csv", "fps").query("setting == 'happo'").iloc[0]
     assert happo[["ours", "low", "high", "runs"]].tolist() == [200, 100, 900, 3]
     assert "Ours only HAPPO" in (tmp_path / "t.md").read_text()
@@ -67,7 +68,7 @@ def test_repeats_are_summarised_by_their_median(write, command, tmp_path):
 def test_where_memory_is_free_to_read_every_row_but_the_first_counts(write, command, tmp_path):
     path = write(fps=[1.0, 10.0, 20.0, 30.0], iterations=4, memory_update_mib=[5.0, 9.0, 7.0, 6.0], steps=200_000)
     for table, quantity, value in (("table1", "fps", 20), ("table2", "memory_update_mib", 9)):
-        command(efficiency, "--table", table, "--metrics", path, "--output", tmp_path / table)
+        command(driver, table, path, "--output", tmp_path / table)
         found = rows(tmp_path / f"{table}.csv", quantity).query("setting == 'mafocops'")
         assert found.at["ant_2x4", "ours"] == value
 
@@ -87,10 +88,8 @@ def grid(write, parameter, published, ratios, steps=10_000_000, happo=1000.0, se
     return metrics
 
 
-def make(command, base, table, metrics, scenarios=FOUR):
-    parameter, published, _ = SENSITIVITY[table]
-    options = ["--table", table, "--parameter", parameter, "--published", published, "--scenarios", *scenarios]
-    command(sensitivity, *options, "--metrics", *metrics, "--output", base)
+def make(command, base, table, metrics):
+    command(driver, table, *metrics, "--output", base)
     return pd.read_csv(f"{base}.csv", dtype={"setting": str, "note": str}).fillna({"note": ""})
 
 
@@ -108,7 +107,7 @@ def test_the_papers_ratios_give_back_its_cells_and_averages(write, command, tmp_
 
 def test_a_normaliser_that_is_not_positive_gives_no_ratio_and_a_note(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_return=-5.0, episode_cost=0.0), write()]
-    cells = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    cells = make(command, tmp_path / "t", "table3", metrics)
     here = cells[(cells["setting"] == "2.2") & (cells["scenario"] == "ant_2x4")]
     assert here["ours"].isna().all() and here["note"].str.contains("no meaning").all()
     assert "| n/a (0.964) |" in (tmp_path / "t.md").read_text()
@@ -117,13 +116,13 @@ def test_a_normaliser_that_is_not_positive_gives_no_ratio_and_a_note(write, comm
 
 def test_a_small_normaliser_gives_a_flagged_ratio(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_return=4.0, episode_cost=100.0), write(episode_return=2.0)]
-    make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    make(command, tmp_path / "t", "table3", metrics)
     assert "| 0.500† (0.964) |" in (tmp_path / "t.md").read_text()
 
 
 def test_the_mean_over_fewer_scenarios_is_noted_and_not_compared(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_cost=100.0), write()]
-    table = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    table = make(command, tmp_path / "t", "table3", metrics)
     mean = table.query("setting == '2.2' and scenario == 'all' and quantity == 'reward'").iloc[0]
     assert mean["ours"] == 1 and mean["note"] == "mean over 1 of the paper's 4 scenarios"
     judged = pd.DataFrame(cells.judge(table)).query("scenario == 'all' and setting == '2.2'")
@@ -132,7 +131,7 @@ def test_the_mean_over_fewer_scenarios_is_noted_and_not_compared(write, command,
 
 def test_an_unfinished_run_does_not_enter_a_final_performance(write, command, tmp_path):
     metrics = [write(algorithm="happo"), write(), write(seed=1, steps=1_000_000, iterations=2, episode_return=900.0)]
-    cells = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    cells = make(command, tmp_path / "t", "table3", metrics)
     here = cells.query("setting == '2.2' and scenario == 'ant_2x4' and quantity == 'reward'").iloc[0]
     assert here["ours"] == 1 and here["runs"] == 1
 
@@ -140,7 +139,7 @@ def test_an_unfinished_run_does_not_enter_a_final_performance(write, command, tm
 def test_the_interval_of_several_seeds_contains_the_ratio(write, command, tmp_path):
     metrics = [write(algorithm="happo", seed=k, episode_return=100.0 + k) for k in range(5)]
     metrics += [write(seed=k, episode_return=80.0 + 3 * k) for k in range(5)]
-    cells = make(command, tmp_path / "t", "table3", metrics, ["ant_2x4"])
+    cells = make(command, tmp_path / "t", "table3", metrics)
     here = cells.query("setting == '2.2' and scenario == 'ant_2x4' and quantity == 'reward'").iloc[0]
     assert here["ours"] == pytest.approx(86 / 102, abs=1e-6)
     assert 80 / 104 <= here["low"] < here["ours"] < here["high"] <= 92 / 100

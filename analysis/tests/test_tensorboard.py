@@ -157,8 +157,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_without_the_package_a_sentence_says_how_to_get_it(suite):
-    code = "import sys; sys.modules['tensorboard.summary'] = None; from analysis import output, tensorboard as t; "
-    done = run("-c", f"{code} sys.argv = ['t', {str(suite[0])!r}]; output.command(t.main)")
+    code = "import sys; sys.modules['tensorboard.summary'] = None; from analysis import files, tensorboard as t; "
+    done = run("-c", f"{code} sys.argv = ['t', {str(suite[0])!r}]; files.command(t.main)")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "pip install" in done.stderr
 
 

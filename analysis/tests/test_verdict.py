@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import cells, claims, collect, digitised, tables, verdict
+from analysis import cells, claims, digitised, results, tables, verdict
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.tests.conftest import ALGORITHMS, rows_of_run
 from envs.scenarios import SCENARIOS
@@ -254,6 +254,6 @@ def test_a_table_of_another_kind_is_refused(tmp_path, command):
 def test_runs_of_a_failed_suite_are_no_miss(write, command, tmp_path):
     failed = write(iterations=1)
     failed.write_text(failed.read_text().splitlines()[0] + "\n")
-    assert collect.read([failed]).empty
+    assert results.read([failed]).empty
     command(verdict, "--metrics", failed, "--output", tmp_path / "v")
     assert set(pd.read_csv(tmp_path / "v.csv")["verdict"]) == {NOT_COMPARABLE}

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from analysis import bars, collect, efficiency, iteration_time, labels, learning_curves, panels, pareto, style
+from analysis import __main__ as driver
+from analysis import curves, efficiency, pareto, results, speed, style
 from analysis.tests.conftest import ALGORITHMS, rows_of_run
 from envs.scenarios import SCENARIOS
 
@@ -20,7 +21,7 @@ places = st.lists(st.floats(-50, 150), min_size=1, max_size=9).map(np.array)
 
 @given(places)
 def test_spread_positions_are_apart_inside_and_in_order(wanted):
-    found = labels.spread(wanted, 10.0, 0.0, 100.0)
+    found = style.spread(wanted, 10.0, 0.0, 100.0)
     order = np.argsort(wanted, kind="stable")
     assert (np.diff(found[order]) >= 10.0 - 1e-9).all()
     assert found.min() >= -1e-9 and found.max() <= 100 + 1e-9
@@ -29,11 +30,11 @@ def test_spread_positions_are_apart_inside_and_in_order(wanted):
 @given(places)
 def test_positions_that_are_apart_already_stay(wanted):
     apart = np.cumsum(np.abs(wanted) + 10.0)
-    assert labels.spread(apart, 10.0, 0.0, apart[-1]) == pytest.approx(apart)
+    assert style.spread(apart, 10.0, 0.0, apart[-1]) == pytest.approx(apart)
 
 
 def test_positions_that_touch_move_as_little_as_possible():
-    assert labels.spread(np.array([50.0, 50.0, 90.0]), 10.0, 0.0, 100.0).tolist() == [45.0, 55.0, 90.0]
+    assert style.spread(np.array([50.0, 50.0, 90.0]), 10.0, 0.0, 100.0).tolist() == [45.0, 55.0, 90.0]
 
 
 def extent(text):
@@ -52,8 +53,8 @@ def draw_curves(algorithms, chosen):
         for k, a in enumerate(algorithms)
         for seed in range(2)
     ]
-    drawn = panels.curves(pd.concat(runs), "algorithm")
-    return panels.draw(drawn, chosen, panels.algorithm_lines(drawn["line"]), "A caption.")
+    drawn = curves.curves(pd.concat(runs), "algorithm")
+    return curves.draw(drawn, chosen, curves.algorithm_lines(drawn["line"]))
 
 
 @pytest.mark.parametrize("chosen", [["ant_2x4"], ["ant_2x4", "ant_4x2", "ant_8x1", "ant_2x4d"]])
@@ -75,8 +76,8 @@ def test_every_curve_and_bound_is_named_beside_its_panel_and_no_name_covers_anot
 def test_a_name_beside_a_point_keeps_off_what_is_written_there():
     figure, axis = plt.subplots()
     axis.set(xlim=(0, 1), ylim=(0, 1))
-    axis.annotate("bound 50", (0.5, 0.5), (8, -3), textcoords="offset points", fontsize=labels.SIZE)
-    labels.at_points(axis, [(0.5, 0.5, "MAPPO", "black")], np.empty((0, 2)))
+    axis.annotate("bound 50", (0.5, 0.5), (8, -3), textcoords="offset points", fontsize=style.SIZE)
+    style.at_points(axis, [(0.5, 0.5, "MAPPO", "black")], np.empty((0, 2)))
     figure.draw_without_rendering()
     assert not overlapping(axis.texts)
     plt.close(figure)
@@ -84,9 +85,9 @@ def test_a_name_beside_a_point_keeps_off_what_is_written_there():
 
 def test_a_curve_that_ends_early_is_named_at_its_last_value():
     runs = [rows_of_run("ant_2x4", "happo"), rows_of_run("ant_2x4", "mappo", steps=5_000_000, value=7.0)]
-    drawn = panels.curves(pd.concat(runs), "algorithm")
-    lines = panels.algorithm_lines(drawn["line"])
-    ends = panels._ends(drawn[drawn["quantity"] == "return"], lines, 1e6, bound=False)
+    drawn = curves.curves(pd.concat(runs), "algorithm")
+    lines = curves.algorithm_lines(drawn["line"])
+    ends = curves._ends(drawn[drawn["quantity"] == "return"], lines, 1e6, bound=False)
     assert [(x, y, name) for x, y, name, _ in ends] == [(10.0, 1000.0, "HAPPO"), (5.0, 7.0, "MAPPO")]
 
 
@@ -100,7 +101,7 @@ def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
     ]
     drawn = pareto.tidy(pd.concat(runs))
     assert len(drawn) == len(runs) and list(dict.fromkeys(drawn["scenario"])) == chosen
-    figure = pareto.draw(drawn, "A caption.")
+    figure = pareto.draw(drawn)
     figure.draw_without_rendering()
     assert len(figure.axes) == len(chosen)
     for axis, scenario in zip(figure.axes, chosen, strict=True):
@@ -116,7 +117,7 @@ def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
 
 def test_the_pareto_view_leaves_out_other_variants_and_unfinished_runs(write, command, tmp_path):
     runs = [write(), write(algorithm="macpo", variant="legacy"), write(algorithm="happo", steps=1_000_000)]
-    command(pareto, "--metrics", *runs, "--output", tmp_path / "p")
+    command(driver, "pareto", *runs, "--output", tmp_path / "p")
     assert pd.read_csv(tmp_path / "p.csv")["algorithm"].tolist() == ["mafocops"]
     assert "1 run ended early" in (tmp_path / "p.caption.txt").read_text()
 
@@ -127,7 +128,7 @@ def test_the_pareto_view_has_medians_beside_the_seeds_and_names_what_is_missing(
     ]
     failed = write(algorithm="happo")
     failed.write_text(failed.read_text().splitlines()[0] + "\n")
-    command(pareto, "--metrics", *runs, failed, "--output", tmp_path / "p")
+    command(driver, "pareto", *runs, failed, "--output", tmp_path / "p")
     drawn = pd.read_csv(tmp_path / "p.csv")
     assert drawn["final_cost"].tolist() == [0.5, 9, 3]
     assert (drawn["median_return"] == 2).all() and (drawn["median_cost"] == 3).all()
@@ -135,21 +136,21 @@ def test_the_pareto_view_has_medians_beside_the_seeds_and_names_what_is_missing(
     assert "1 of 4 runs missing" in caption and "Costs below 1 stand at 1." in caption
 
 
-@pytest.mark.parametrize("module", [pareto, iteration_time])
-def test_the_same_metrics_give_the_same_bytes(write, command, tmp_path, module):
+@pytest.mark.parametrize("artefact", ["pareto", "iteration_time"])
+def test_the_same_metrics_give_the_same_bytes(write, command, tmp_path, artefact):
     runs = [write(seed=k, episode_cost=40.0 + k, fps_collect=1000.0, fps_update=800.0) for k in range(2)]
     for name in ("first", "second"):
-        command(module, "--metrics", *runs, "--output", tmp_path / name)
+        command(driver, artefact, *runs, "--output", tmp_path / name)
     for suffix in (".svg", ".png", ".csv", ".caption.txt"):
         assert (tmp_path / f"first{suffix}").read_bytes() == (tmp_path / f"second{suffix}").read_bytes()
 
 
 def test_the_parts_of_an_iteration_add_up_to_its_time(write):
     runs = [write(fps=400.0, fps_collect=1000.0, fps_update=800.0, algorithm=a) for a in ("macpo", "mafocops")]
-    rows = iteration_time.tidy(collect.read(runs, repeats=True))
+    rows = speed.iterations(results.read(runs, repeats=True))
     assert rows["algorithm"].tolist() == ["mafocops", "macpo"]
-    assert rows[list(iteration_time.PARTS)].iloc[0].tolist() == pytest.approx([1000.0, 1250.0, 250.0])
-    figure = bars.draw(rows, iteration_time.PARTS, "A caption.")
+    assert rows[list(speed.ITERATION)].iloc[0].tolist() == pytest.approx([1000.0, 1250.0, 250.0])
+    figure = speed.draw(rows, speed.ITERATION)
     assert sum(patch.get_width() for patch in figure.axes[0].patches) == pytest.approx(2 * 2500)
     assert [t.get_text() for t in figure.axes[0].texts] == ["400 /s", "400 /s", "Ant 2x4"]
     plt.close(figure)
@@ -158,38 +159,38 @@ def test_the_parts_of_an_iteration_add_up_to_its_time(write):
 def test_the_caption_of_the_iteration_time_names_the_hardware(write, command, tmp_path):
     run = write(fps_collect=1000.0, fps_update=800.0)
     run.with_name("run.json").write_text(json.dumps({"task_version": 1, "hardware": {"cpu": "Z80", "cores": 3}}))
-    command(iteration_time, "--metrics", run, "--output", tmp_path / "t")
+    command(driver, "iteration_time", run, "--output", tmp_path / "t")
     assert "Measured on Z80 (3 cores)." in (tmp_path / "t.caption.txt").read_text()
 
 
 def test_runs_without_parts_leave_an_empty_figure(write, command, tmp_path):
-    command(iteration_time, "--metrics", write(), "--output", tmp_path / "t")
+    command(driver, "iteration_time", write(), "--output", tmp_path / "t")
     assert pd.read_csv(tmp_path / "t.csv").empty and (tmp_path / "t.svg").exists()
 
 
 def test_repeats_give_intervals_and_a_single_one_none(write):
     each = [("mafocops", fps) for fps in (300.0, 330.0, 360.0)] + [("macpo", fps) for fps in (200.0, 220.0, 210.0)]
-    rows = efficiency.tidy("table1", collect.read([write(algorithm=a, fps=fps) for a, fps in each], repeats=True))
+    rows = efficiency.tidy("table1", results.read([write(algorithm=a, fps=fps) for a, fps in each], repeats=True))
     here = rows[rows["scenario"] == "ant_2x4"].set_index(["setting", "quantity"])
     speed, ratio = here.loc[("mafocops", "fps")], here.loc[(efficiency.RATIO, "ratio")]
     assert (speed["ours"], speed["low"], speed["high"], speed["runs"]) == (330.0, 300.0, 360.0, 3)
     assert ratio["ours"] == pytest.approx(330 / 210) and ratio["low"] < ratio["ours"] < ratio["high"]
-    alone = efficiency.tidy("table1", collect.read([write(algorithm=a) for a in ("mafocops", "macpo")], repeats=True))
+    alone = efficiency.tidy("table1", results.read([write(algorithm=a) for a in ("mafocops", "macpo")], repeats=True))
     assert alone.loc[alone["ours"].notna(), ["low", "high"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_a_caption_speaks_of_intervals_where_there_are_some(write, command, tmp_path, repeats):
     runs = [write(fps=300.0 + k) for k in range(repeats)]
-    command(efficiency, "--table", "table1", "--metrics", *runs, "--output", tmp_path / "t")
+    command(driver, "table1", *runs, "--output", tmp_path / "t")
     for suffix in (".md", ".caption.txt"):
         assert ("[" in (tmp_path / f"t{suffix}").read_text()) == (repeats > 1)
 
 
 def test_the_curves_of_figure_6_are_named_by_their_bounds(write):
-    frame = collect.read([write(variant="safety_bound=25", bound=25.0), write(variant="default", bound=50.0)])
-    drawn = panels.curves(frame, "bound")
-    figure = panels.draw(drawn, ["ant_2x4"], learning_curves._lines(drawn, "figure6"), "A caption.")
+    frame = results.read([write(variant="safety_bound=25", bound=25.0), write(variant="default", bound=50.0)])
+    drawn = curves.curves(frame, "bound")
+    figure = curves.draw(drawn, ["ant_2x4"], curves._lines(drawn, "figure6"))
     assert not figure.legends
     for axis in figure.axes:
         assert [text.get_text() for text in axis.texts] == ["trained at 25", "trained at 50"]

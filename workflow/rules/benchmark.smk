@@ -26,19 +26,16 @@ rule measure:
         "--device ${{device[{resources.gpu}]}} --output {output} > {log} 2>&1"
 
 
-rule benchmark:
+use rule figure as benchmark with:
     input:
-        measurements=measured,
+        runs=measured,
         source=local(sources.analysis()),
     output:
-        multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".caption.txt"),
-        markdown="<results>/benchmark/benchmark.md",
+        multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".tex", ".caption.txt"),
+        shown="<results>/benchmark/benchmark.md",
     log:
         "<results>/logs/benchmark/benchmark.log",
-    conda:
-        "../../environment.yml"
     params:
-        base=subpath(output.markdown, strip_suffix=".md"),
+        base=subpath(output.shown, strip_suffix=".md"),
+        listing=f"{SUITE.folder}/logs/benchmark/benchmark.files",
         note=NOTE,
-    shell:
-        "python -m analysis.benchmark --measurements {input.measurements} {params.note} --output {params.base} 2> {log}"

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, attempt, layout, lock, opengl, plan, progress, runs, sources
+from workflow import use_this_python, artefacts, attempt, layout, lock, opengl, plan, progress, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -62,40 +62,42 @@ def first_run(wildcards, algorithm=None):
     return run.file(SUITE.folder)
 
 
-def published_value(wildcards):
-    """Return the value that the main runs use for the parameter of Table 3 or 4."""
-    first = runs.scenarios_of(SUITE, wildcards.table)[0]
-    return text(SUITE.published(runs.SENSITIVITY[wildcards.table], first))
+def of_kind(kind):
+    """Return the names of the figures, or of the tables, that there are."""
+    return [name for name, row in artefacts.ROWS.items() if row.kind == kind]
 
 
-def shown(artefact):
-    """Return the file of a figure or table, or say that the suite cannot make it."""
-    if artefact in runs.figures(SUITE):
-        return f"{SUITE.folder}/figures/{artefact}.svg"
-    if artefact in runs.tables(SUITE):
-        return f"{SUITE.folder}/tables/{artefact}.md"
-    raise left_out(artefact)
+def needed(name):
+    """Return the files that a figure or table is made from, or say that the suite cannot make it."""
+    return artefacts.ROWS[name].needs(SUITE) or left_out(name)
+
+
+def asked(name):
+    """Return the files that the target of an artefact asks for: those of the comparison go together."""
+    together = [each for each in artefacts.ROWS if each == name or each.startswith(f"{name}_")]
+    return [artefacts.shown(SUITE, each) for each in together if needed(each)]
+
+
+def judged_tables():
+    """Return the paper's tables that the suite can make."""
+    return [name for name in artefacts.made(SUITE, artefacts.TABLE) if name in artefacts.PAPER]
 
 
 def measured(wildcards):
     """Return the measurements of the benchmark, or say that the suite has none."""
-    if not SUITE.benchmark:
-        raise left_out("benchmark")
-    return runs.measurements(SUITE)
+    return artefacts.measurements(SUITE) if SUITE.benchmark else left_out("benchmark")
 
 
 def filmed(wildcards):
     """Return the videos, or say that the suite has none or what is missing to make them."""
     if missing := opengl.missing():
         raise WorkflowError(missing)
-    if not SUITE.videos:
-        raise left_out("videos")
-    return runs.videos(SUITE)
+    return artefacts.videos(SUITE) if SUITE.videos else left_out("videos")
 
 
 def left_out(artefact):
-    """Return the error that the suite cannot make an artefact."""
-    return WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
+    """Say that the suite cannot make an artefact."""
+    raise WorkflowError(f"the suite {SUITE.name} has no runs for {artefact}: its configuration leaves them out")
 
 
 def planned():
@@ -125,9 +127,19 @@ def begin():
             attempt.remember(Path(run.metrics))
     plan.write(made, Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # for the commands in the report
+    write_listings()
     print(plan.describe(made, CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)
+
+
+def write_listings():
+    """Write the files of runs that a job reads into the file that its command names: too many for a command line."""
+    for job in workflow.dag.needrun_jobs(exclude_finished=False):
+        if "listing" in job.params.keys():
+            listing = Path(job.params.listing)
+            listing.parent.mkdir(parents=True, exist_ok=True)
+            listing.write_text("".join(f"{path}\n" for path in job.input.runs))
 
 
 def summarise():

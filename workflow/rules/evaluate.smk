@@ -26,4 +26,4 @@ rule evaluate:
 
 rule evaluations:
     input:
-        runs.every_evaluation(SUITE),
+        artefacts.every_evaluation(SUITE),

@@ -3,7 +3,7 @@
 
 rule manifest:
     input:
-        metrics=runs.every(SUITE),
+        runs=artefacts.every(SUITE),
         source=local(sources.analysis()),
     output:
         "<results>/manifest.json",
@@ -11,22 +11,18 @@ rule manifest:
         "<results>/logs/manifest.log",
     conda:
         "../../environment.yml"
+    params:
+        listing=f"{SUITE.folder}/logs/manifest.files",
     shell:
-        "python -m analysis.manifest --metrics {input.metrics} --output {output} 2> {log}"
+        "python -m analysis.manifest --metrics @{params.listing} --output {output} 2> {log}"
 
 
 rule report:
     input:
-        artefacts=[
-            *expand("<results>/figures/{figure}.svg", figure=runs.figures(SUITE)),
-            *expand("<results>/tables/{table}.md", table=runs.tables(SUITE)),
-            *expand("<results>/figures/{figure}.svg", figure=runs.VIEWS),
-            *expand("<results>/{table}.md", table=("comparison", "comparison_pairs", "evaluation")),
-            *expand("<results>/comparison_{figure}.svg", figure=("profile", "seeds")),
-        ],
+        artefacts=[artefacts.shown(SUITE, name) for name in artefacts.made(SUITE)],
         verdict="<results>/verdict.csv",
         manifest="<results>/manifest.json",
-        videos=runs.videos(SUITE),
+        videos=artefacts.videos(SUITE),
         source=local(sources.analysis()),
         page=local(sources.page()),
     output:

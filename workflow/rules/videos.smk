@@ -26,12 +26,12 @@ rule film:
 # Both from the same state.
 rule film_pair:
     input:
-        metrics=lambda wildcards: [first_run(wildcards, name) for name in runs.PAIR],
+        metrics=lambda wildcards: [first_run(wildcards, name) for name in artefacts.PAIR],
         source=local(FILM),
     output:
-        f"<results>/videos/{{scenario}}/{'_'.join(runs.PAIR)}.mp4",
+        f"<results>/videos/{{scenario}}/{'_'.join(artefacts.PAIR)}.mp4",
     log:
-        f"<results>/logs/videos/{{scenario}}/{'_'.join(runs.PAIR)}.log",
+        f"<results>/logs/videos/{{scenario}}/{'_'.join(artefacts.PAIR)}.log",
     retries: ATTEMPTS - 1
     conda:
         "../../environment.yml"

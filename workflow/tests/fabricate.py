@@ -206,9 +206,9 @@ def fabricate(root: Path, suite: Suite, rows: int | None = None) -> int:
 
 def runs_of(suite: Suite) -> list[layout.Place]:
     """Return every training and timing run of a suite."""
-    from workflow import runs
+    from workflow import artefacts
 
-    return [layout.place_of(path) for path in runs.every(suite)]
+    return [layout.place_of(path) for path in artefacts.every(suite)]
 
 
 def project(root: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.scenarios import SCENARIOS
-from workflow import runs
+from workflow import artefacts
 from workflow.suite import Suite, load, text
 from workflow.tests.test_suite import PAPER, merged
 
@@ -164,7 +164,7 @@ def check(config: object) -> None:
         assert "\n" not in str(error) and str(error)
         return
     assert isinstance(suite, Suite)
-    assert all(re.fullmatch(r"[\w.,=+/-]+", path) for path in runs.every(suite))
+    assert all(re.fullmatch(r"[\w.,=+/-]+", path) for path in artefacts.every(suite))
     for scenario in suite.scenarios:
         words = [
             f"{k}={text(v)}"

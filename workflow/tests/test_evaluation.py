@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow import opengl, runs
+from workflow import artefacts, opengl
 from workflow.suite import load
 from workflow.tests.test_suite import PAPER, merged
 
@@ -12,7 +12,7 @@ RUNS = "results/tiny/runs/ant_2x4"
 
 def test_every_final_policy_of_ours_is_evaluated_and_the_main_ones_make_the_tables():
     suite = load(merged(PAPER, {"algorithms": ["mafocops", "foreign"], "extra_algorithms": {"foreign": __file__}}))
-    main, every = runs.evaluations(suite), runs.every_evaluation(suite)
+    main, every = artefacts.evaluations(suite), artefacts.every_evaluation(suite)
     assert len(main) == 13 * 5 and set(main) < set(every)
     assert len(every) == 65 + 80 + 100 + 30 + 40 + 20  # main, grids, legacy, happo for Tables 3 and 4
     assert not any("foreign" in path or "/efficiency/" in path for path in every)

@@ -45,7 +45,7 @@ def allowed(path: Path) -> tuple[str, ...]:
     if path == Path("analysis/watch.py"):  # one reader of the plan and of last rows
         return ("analysis", "envs.scenarios", "workflow.progress", "workflow.layout")
     if package in ("workflow", "analysis"):
-        return (package, "envs.scenarios", "workflow.layout")
+        return (package, "envs.scenarios", "workflow.layout", "workflow.artefacts")
     if path.parts[1] == "core":
         return ("algorithms.core", "envs.scenarios")
     if name in COMMANDS:
@@ -61,7 +61,7 @@ def test_imports_go_one_way_only(path):
 
 def test_the_workflow_imports_no_heavy_library():
     heavy = ("torch", "mujoco", "pandas", "gymnasium", "matplotlib")
-    modules = "workflow.attempt, workflow.opengl, workflow.plan, workflow.progress, workflow.runs, workflow.suite"
+    modules = "workflow.attempt, workflow.opengl, workflow.plan, workflow.progress, workflow.artefacts, workflow.suite"
     code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(heavy) & set(loaded.stdout.split())

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import runs, sources
+from workflow import artefacts, sources
 from workflow.suite import load, places, text
 
 CONFIGS = sources.ROOT / "workflow/config"
@@ -32,12 +32,12 @@ def test_every_published_configuration_is_valid_and_named_after_its_file(path: P
 @pytest.mark.parametrize("name", ["paper", "quick"])
 def test_every_figure_and_table_of_the_paper_is_made_by(name):
     suite = load(merged(PAPER, yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())))
-    assert {*runs.figures(suite), *runs.tables(suite)} == set(runs.ARTEFACTS)
+    assert artefacts.made(suite) == list(artefacts.ROWS)
 
 
 def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids():
     suite = load(PAPER)
-    needed = {path for name in runs.figures(suite) + runs.tables(suite) for path in runs.needed(suite, name)}
+    needed = artefacts.every(suite)
     by_kind = Counter(
         "efficiency" if "/efficiency/" in path else path.split("/")[5].partition("=")[0] for path in needed
     )
@@ -50,11 +50,11 @@ def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids(
         "efficiency": scenarios * 5 * 3,
         "legacy": 2 * 2 * seeds,
     }
-    assert len(runs.measurements(suite)) == scenarios * 5
+    assert len(artefacts.measurements(suite)) == scenarios * 5
 
 
 def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
-    needed = runs.needed(load(PAPER), "table4")
+    needed = artefacts.ROWS["table4"].needs(load(PAPER))
     variants = {path.split("/")[5] for path in needed if "/mafocops/" in path}
     assert variants == {"default", "nu_max=1", "nu_max=2", "nu_max=3", "nu_max=5", "nu_max=inf"}
     assert sum("/happo/default/" in path for path in needed) == 4 * 5
@@ -62,26 +62,24 @@ def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
 
 def test_a_suite_without_legacy_and_benchmark_needs_no_runs_for_them():
     suite = load(PAPER | {"legacy": None, "benchmark": None})
-    assert runs.LEGACY not in runs.figures(suite) and not runs.measurements(suite)
+    assert "legacy" not in artefacts.made(suite) and not artefacts.measurements(suite)
     without = load({key: value for key, value in PAPER.items() if key not in ("legacy", "benchmark")})
     assert (without.legacy, without.benchmark) == (suite.legacy, suite.benchmark)
 
 
 def test_the_verdict_reads_the_runs_of_figures_2_to_6_and_no_others():
-    judged = runs.judged(load(PAPER))
-    figures = {
-        path for name in runs.figures(load(PAPER)) if name != runs.LEGACY for path in runs.needed(load(PAPER), name)
-    }
+    judged = artefacts.judged(load(PAPER))
+    figures = {path for i in range(2, 7) for path in artefacts.ROWS[f"figure{i}"].needs(load(PAPER))}
     assert len(judged) == len(set(judged)) and set(judged) == figures
     without = load(PAPER | {"grids": {}})
-    assert runs.judged(without) == runs.main_runs(without)
+    assert artefacts.judged(without) == artefacts.main_runs(without)
 
 
 def test_the_legacy_figure_sets_every_legacy_run_beside_a_main_run():
-    needed = set(runs.needed(load(PAPER), runs.LEGACY))
+    needed = set(artefacts.ROWS["legacy"].needs(load(PAPER)))
     legacy = {path for path in needed if "/legacy/" in path}
     assert {path.replace("/legacy/", "/default/") for path in legacy} == needed - legacy
-    assert needed - legacy <= set(runs.main_runs(load(PAPER)))
+    assert needed - legacy <= set(artefacts.main_runs(load(PAPER)))
 
 
 TABLE_5 = {
@@ -134,8 +132,8 @@ def test_a_variant_overrides_the_suite():
 def test_the_policies_of_the_main_runs_are_evaluated_but_not_those_of_foreign_algorithms():
     foreign = {"algorithms": ["happo", "foo"], "extra_algorithms": {"foo": str(sources.ROOT / "Snakefile")}}
     suite = load(merged(PAPER, foreign))
-    evaluated = [path.removesuffix("evaluation.csv") for path in runs.evaluations(suite)]
-    main = [path.removesuffix("metrics.csv") for path in runs.main_runs(suite)]
+    evaluated = [path.removesuffix("evaluation.csv") for path in artefacts.evaluations(suite)]
+    main = [path.removesuffix("metrics.csv") for path in artefacts.main_runs(suite)]
     assert evaluated == [path for path in main if "/happo/" in path] and len(main) == 2 * len(evaluated)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis import collect
+from analysis import results
 from workflow import sources
 
 EXAMPLES = sources.ROOT / "workflow/examples"
@@ -60,11 +60,11 @@ def test_both_algorithms_join_figures_and_comparison(tutorial):
     assert done.returncode == 0, done.stdout[-3000:]
     names = set(tutorial.config["algorithms"])
     metrics = [tutorial.root / RUN.format(name) for name in names]
-    assert set(collect.read(metrics)["algorithm"]) == names
-    for artefact in ("figures/figure3.csv", "comparison.csv"):
+    assert set(results.read(metrics)["algorithm"]) == names
+    for artefact in ("figures/figure3.csv", "tables/comparison.csv"):
         with (tutorial.root / "results/tutorial" / artefact).open() as file:
             assert names <= {cell for row in csv.reader(file) for cell in row}
-    assert "3 runs, none missing" in (tutorial.root / "results/tutorial/comparison.caption.txt").read_text()
+    assert "3 runs, none missing" in (tutorial.root / "results/tutorial/tables/comparison.caption.txt").read_text()
     folder = RUN.format("happo_pid").removesuffix("/metrics.csv")
     evaluated = tutorial.run("python", "-m", "algorithms.evaluate", folder, "--episodes", "1")
     assert evaluated.returncode == 0 and (tutorial.root / folder / "evaluation.csv").exists(), evaluated.stdout

@@ -27,9 +27,9 @@ def counts(output: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("paper", {"train": 555, "efficiency": 195, "evaluate": 555, "learning_curves": 6, "comparison": 1}),
-        ("quick", {"learning_curves": 6, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
-        ("smoke", {"learning_curves": 3, "efficiency_table": 2, "sensitivity_table": 2, "verdict": 1, "report": 1}),
+        ("paper", {"train": 555, "efficiency": 195, "evaluate": 555, "figure": 10, "table": 7}),
+        ("quick", {"figure": 10, "table": 7, "verdict": 1, "report": 1}),
+        ("smoke", {"figure": 7, "table": 7, "verdict": 1, "report": 1}),
     ],
 )
 def test_a_dry_run_lists_the_jobs_and_says_what_is_ahead(project, config, expected):
@@ -52,7 +52,7 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
         assert all((results / f"tables/{name}{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex"))
     page = (results / "report.html").read_text()
     assert all(f'<article id="{name}">' in page for name in ("figure2", "legacy", "table4", "comparison_profile"))
-    assert (results / "verdict.md").exists() and (results / "comparison_profile.svg").exists()
+    assert (results / "verdict.md").exists() and (results / "figures/comparison_profile.svg").exists()
     # main runs, one value for each of three grids, timing, macpo with and without the errors of the original
     calls = project.calls()
     assert len(calls) == len(MAIN) + 1 + 1 + 1 + 2 + 2 and "ant_2x4 macpo legacy 0" in calls
@@ -63,7 +63,10 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     pasted = project.run(*shlex.split(command), "-n")
     assert "Nothing to be done" in pasted.stdout
     forced = project.run(*shlex.split(command), "-n", "-p", "-f")
-    assert "python -m analysis.learning_curves --name figure2" in forced.stdout
+    assert (
+        "python -m analysis $(basename results/tiny/figures/figure2) @results/tiny/logs/figures/figure2.files"
+        in forced.stdout
+    )
     progress = project.run("python", "-m", "workflow.progress", "results/tiny")
     assert progress.stdout.startswith("[9/9 runs, 100 %")
 
@@ -204,9 +207,10 @@ def test_the_comparison_rests_on_the_main_runs_alone(project):
     assert project.snakemake("--cores", "2", "comparison").returncode == 0
     assert set(project.calls()) == MAIN
     results = project.root / "results/tiny"
-    assert all((results / f"comparison{suffix}").stat().st_size for suffix in (".md", ".csv", ".tex", ".caption.txt"))
-    for part in ("pairs", "profile", "seeds"):
-        assert "2 runs, none missing" in (results / f"comparison_{part}.caption.txt").read_text()
+    table = results / "tables/comparison"
+    assert all(table.with_suffix(suffix).stat().st_size for suffix in (".md", ".csv", ".tex", ".caption.txt"))
+    for name in ("tables/comparison_pairs", "figures/comparison_profile", "figures/comparison_seeds"):
+        assert "2 runs, none missing" in (results / f"{name}.caption.txt").read_text()
 
 
 def test_the_device_follows_the_resources(project):

@@ -1,0 +1,266 @@
+"""Figures 2 to 6 and `legacy`: return and cost against environment steps, median and 25-75 % percentiles over seeds.
+
+Figures 2 to 5 have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
+default run there, and the other bounds are ours because the supplement does not print its own. The figure `legacy` has
+two lines per algorithm: the default and, dashed, the variant with the errors of the original code.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis import captions, results, statistics, style
+from envs.scenarios import SCENARIOS
+
+LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
+SAFETY = "figure6"
+BOUND_VARIANT = "safety_bound="  # the default run beside these variants has the published bound
+SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
+SUBJECTS = {
+    SAFETY: " of MAFOCOPS under several safety bounds",
+    LEGACY: " with the correct mathematics (solid) and with the variant legacy (dashed in the same colour)",
+}
+REMARKS = {
+    SAFETY: "The supplement does not print its bounds: these are the published one of each scenario and ours.",
+    LEGACY: "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor M "
+    "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a wrong "
+    "sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",
+}
+POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations
+QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_cost", "Episode cost")}
+SHORT = 1_000_000  # below this many steps the axis counts thousands
+
+PANEL_WIDTH, PANEL_HEIGHT = 2.75, 1.95  # inches
+LEFT, RIGHT, TOP, BOTTOM, GAP_X, GAP_Y = 0.72, 0.18, 0.42, 0.5, 0.55, 0.22  # inches around and between panels
+NARROWEST = 3.6  # inches that a caption takes
+ENTRY_WIDTH, ENTRY_HEIGHT = 1.3, 0.2  # inches an entry of the legend takes
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of every panel: its value in the column that tells lines apart, legend text, colour, width and style."""
+
+    key: object
+    label: str
+    colour: str
+    width: float = 1.4
+    style: str | tuple = "-"
+
+
+def algorithm_lines(algorithms: Iterable[str]) -> list[Line]:
+    """Return one line per distinct algorithm in the order of the legend, MAFOCOPS a little wider."""
+    colours = style.colours(algorithms)
+    return [Line(key, style.label(key), colour, 1.9 if key == "mafocops" else 1.4) for key, colour in colours.items()]
+
+
+def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:
+    """Return median and 25-75 % percentiles over the seeds on a common step grid.
+
+    Each point is the mean of a run over one bin of steps, at most POINTS bins, then the percentiles over runs.
+
+    Args:
+        frame: rows of metrics files as from `results.read`.
+        line: column whose values tell the lines apart.
+
+    Returns:
+        columns `scenario`, `line`, `quantity`, `step` (end of the bin), `median`, `low`, `high`, `seeds`, `bound`.
+    """
+    parts = []
+    for (scenario, key), group in frame.groupby(["scenario", line], sort=line == "algorithm", observed=True):
+        runs = results.by_run(group, "step", *(column for column, _ in QUANTITIES.values()))
+        points = min(POINTS, max(len(steps) for steps, *_ in runs))
+        edges = np.round(np.linspace(0, group["step"].max(), points + 1))
+        for index, quantity in enumerate(QUANTITIES, start=1):
+            binned = [statistics.bin_means(run[0], run[index], edges) for run in runs]
+            part = statistics.percentiles(np.stack(binned)).assign(step=edges[1:].astype(int))
+            parts.append(part.assign(scenario=scenario, line=key, quantity=quantity, bound=group["bound"].iloc[0]))
+    columns = ["scenario", "line", "quantity", "step", "median", "low", "high", "seeds", "bound"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def draw_line(axis: Axes, curve: pd.DataFrame, line: Line, unit: float) -> None:
+    """Draw one median with its band; without a second seed there is no band."""
+    x = curve["step"] / unit
+    stroke = {"color": line.colour, "linewidth": line.width, "linestyle": line.style, "solid_capstyle": "round"}
+    axis.plot(x, curve["median"], **stroke)
+    if curve["seeds"].max() > 1:
+        axis.fill_between(x, curve["low"], curve["high"], color=line.colour, alpha=0.18, linewidth=0)
+
+
+def draw_bounds(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line], shared: bool) -> None:
+    """Draw the safety bound of a cost panel: one dashed line if `shared`, else one in each line's colour."""
+    for line in lines:
+        for bound in panel.loc[panel["line"] == line.key, "bound"].unique():
+            axis.axhline(bound, **style.DASHED | ({} if shared else {"color": line.colour}))
+        if shared and (panel["line"] == line.key).any():
+            return  # drawn once, not once per line: overlaid dashes look solid in print
+
+
+def frame_axes(
+    rows: int, columns: int, lines: Sequence[Line], bound: bool = True, margin: float = RIGHT
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure of fixed panel size, legend above, and its (rows, columns) axes.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        lines: entries of the legend; without any there is none.
+        bound: whether the legend names the dashed safety bound.
+        margin: inches to the right of each panel.
+    """
+    gap = max(GAP_X, margin + GAP_X - RIGHT)
+    inner = columns * PANEL_WIDTH + (columns - 1) * gap
+    width = max(LEFT + inner + margin, NARROWEST)
+    entries_per_row = int(width / ENTRY_WIDTH)
+    head = TOP + (ENTRY_HEIGHT * -(-(len(lines) + 1) // entries_per_row) if lines else 0)
+    height = head + rows * PANEL_HEIGHT + (rows - 1) * GAP_Y + BOTTOM
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), sharex="col", squeeze=False)
+    sides = {"left": LEFT / width, "right": (LEFT + inner) / width, "top": 1 - head / height, "bottom": BOTTOM / height}
+    figure.subplots_adjust(**sides, wspace=gap / PANEL_WIDTH, hspace=GAP_Y / PANEL_HEIGHT)
+    if lines:
+        _legend(figure, lines, entries_per_row, bound)
+    return figure, axes
+
+
+def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int, bound: bool) -> None:
+    """Put one legend for all panels at the top, read row by row."""
+    handles = [
+        Line2D([], [], color=line.colour, linewidth=2.2, linestyle=line.style, label=line.label) for line in lines
+    ]
+    if bound:
+        handles.append(Line2D([], [], label="safety bound", **style.DASHED))
+    rows = -(-len(handles) // entries_per_row)
+    columns = -(-len(handles) // rows)
+    by_column = [handle for column in range(columns) for handle in handles[column::columns]]  # as matplotlib fills it
+    figure.legend(handles=by_column, loc="upper center", ncols=columns, frameon=False, handlelength=1.6)
+
+
+def draw(drawn: pd.DataFrame, columns: Sequence[str], lines: Sequence[Line]) -> Figure:
+    """Draw the panels of Figures 2 to 6.
+
+    Args:
+        drawn: frame from `curves`.
+        columns: scenario identifiers from left to right; without any there is one empty column.
+        lines: the first is drawn on top; each has its label at its right end.
+    """
+    style.use()
+    margin = max(map(style.width, [line.label for line in lines] + ["bound 100"]))
+    figure, axes = frame_axes(len(QUANTITIES), max(len(columns), 1), (), margin=margin)
+    shared = drawn.empty or drawn.groupby("scenario", observed=True)["bound"].nunique().max() == 1
+    unit = 1e6 if drawn.empty or drawn["step"].max() >= SHORT else 1e3
+    for column, scenario in enumerate(columns or [""]):
+        for row, (quantity, (_, title)) in enumerate(QUANTITIES.items()):
+            axis = axes[row, column]
+            panel = drawn[(drawn["scenario"] == scenario) & (drawn["quantity"] == quantity)]
+            for line in reversed(lines):
+                draw_line(axis, panel[panel["line"] == line.key], line, unit)
+            _finish(axis, panel, unit)
+            if quantity == "cost":
+                draw_bounds(axis, panel, lines, shared)
+                axis.set_ylim(bottom=0)
+            style.at_ends(axis, _ends(panel, lines, unit, shared and quantity == "cost"))
+            axis.set_ylabel(title if column == 0 else "")
+        axes[0, column].set_title(SCENARIOS[scenario].title if scenario else "")
+        axes[-1, column].set_xlabel(f"Environment steps ({'millions' if unit == 1e6 else 'thousands'})")
+    figure.align_ylabels(axes[:, 0])
+    return figure
+
+
+def _ends(panel: pd.DataFrame, lines: Sequence[Line], unit: float, bound: bool) -> list[tuple[float, float, str, str]]:
+    """Return where each curve of a panel ends, with its name and colour; the safety bound as well if asked for."""
+    known = panel.dropna(subset="median")
+    lasts = {key: curve.iloc[-1] for key, curve in known.groupby("line", observed=True)}
+    ends = [
+        (lasts[line.key]["step"] / unit, lasts[line.key]["median"], line.label, line.colour)
+        for line in lines
+        if line.key in lasts
+    ]
+    if bound and ends:
+        ends.append(
+            (panel["step"].max() / unit, panel["bound"].iloc[0], f"bound {panel['bound'].iloc[0]:g}", style.INK)
+        )
+    return ends
+
+
+def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:
+    """Set limits and ticks; say so in the panel if there is nothing to show."""
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.yaxis.set_major_locator(MaxNLocator(5))
+    if panel["median"].notna().any():
+        axis.set_xlim(0, panel["step"].max() / unit)
+    else:
+        style.say(axis, "nothing to show")
+
+
+def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
+    """Return the rows a figure shows and the column that tells its lines apart."""
+    published = frame["variant"].eq("default")
+    if name == LEGACY:
+        frame = frame[published | frame["variant"].eq(LEGACY)]
+        algorithm = frame["algorithm"].astype(str)
+        return frame.assign(
+            setting=algorithm.where(frame["variant"].eq("default"), algorithm + f" {LEGACY}")
+        ), "setting"
+    if name != SAFETY:
+        return frame[published], "algorithm"
+    bounds = published | frame["variant"].astype(str).str.startswith(BOUND_VARIANT)
+    return frame[bounds & frame["algorithm"].eq("mafocops")], "bound"
+
+
+def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
+    """Return the lines in legend order: algorithms as everywhere, bounds from the strictest on."""
+    keys = drawn["line"].unique()
+    if name == SAFETY:
+        bounds = sorted(keys)
+        return [Line(b, f"trained at {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
+    if name == LEGACY:
+        plain = algorithm_lines(key.removesuffix(f" {LEGACY}") for key in keys)
+        legacy = {line: (f"{line.key} {LEGACY}", f"{line.label} {LEGACY}") for line in plain}
+        pairs = [(line, replace(line, key=k, label=v, style=SHORT_DASHES)) for line, (k, v) in legacy.items()]
+        return [line for pair in pairs for line in pair if line.key in keys]
+    return algorithm_lines(keys)
+
+
+def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Return what is shown."""
+    title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
+    what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
+    dashes = {LEGACY: "dashed in grey", SAFETY: "dashed in the same colour"}.get(name, "dashed")
+    single = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size().max() == 1
+    spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
+    spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"
+    return f"{title}. {what}; {spread}; {dashes}: safety bound."
+
+
+def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+    """Return one of the figures of metrics files; those of other algorithms or variants are ignored.
+
+    Scenarios of which no run is left get no column but a sentence; with nothing at all to show, empty panels say so
+    better than a missing file.
+    """
+    frame = results.read(paths)
+    selected, line = _select(frame, name)
+    runs, missing = results.runs(selected), results.missing(paths, frame)
+    drawn = curves(selected, line)
+    present = [scenario for scenario in SCENARIOS if scenario in set(runs["scenario"])]
+    absent = [scenario for scenario in results.scenarios_of(missing) if scenario not in present]
+    titles = ", ".join(SCENARIOS[scenario].title for scenario in absent)
+    remarks = [
+        REMARKS.get(name, ""),
+        f"Not run{', so without a column' if present else ''}: {titles}." if absent else "",
+    ]
+    return captions.Artefact(
+        drawn.assign(figure=name),
+        _says(name, drawn, runs),
+        runs,
+        missing,
+        remarks,
+        figure=draw(drawn, present or absent, _lines(drawn, name)),
+    )

@@ -1,0 +1,284 @@
+"""What runs left behind as tidy frames: metrics of training, episodes of final policies, measurements of speed.
+
+The identity columns inside a file say which run it is; paths are never parsed for it. A file with a header and no row
+is a failed run: it counts as missing and is otherwise ignored. Scenarios and algorithms are ordered categories, so that
+whatever sorts or groups by them has the usual order.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import cache as stored
+from analysis import files
+from analysis.statistics import final_performance
+from envs import scenarios
+from workflow import layout
+
+IDENTITY = ["scenario", "algorithm", "variant", "seed"]
+REQUIRED = [*IDENTITY, "iteration", "step", "fps", "episode_return", "episode_cost"]
+OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib"]
+TEXT = ["scenario", "algorithm", "variant"]
+COUNTS = ["seed", "iteration", "step"]
+NUMBERS = [*REQUIRED[len(IDENTITY) :], *OPTIONAL]
+ALGORITHMS = ("mafocops", "macpo", "mappo_l", "happo", "mappo")  # in the usual order; those of others come after them
+MODES = ("stochastic", "deterministic")  # in which a final policy acts
+PER_COST = "episode_cost_"  # how the columns of several costs begin, beside their sum
+SPEEDS = ["physics", "collect", "update", "end_to_end"]
+MEASURED = ["scenario", "algorithm", "threads", *SPEEDS, "ratio", "peak_rss_mib"]
+
+# A run is whole when it got this far: step budgets are rounded down to iterations (200 000 to 192 000 at the most).
+WHOLE = 0.95
+
+
+def order(algorithms: Iterable[str]) -> list[str]:
+    """Return the distinct algorithms in the usual order, others after them by name."""
+    names = set(algorithms)
+    return [name for name in ALGORITHMS if name in names] + sorted(names - set(ALGORITHMS))
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose scenarios and algorithms are ordered categories."""
+    names = {"scenario": list(scenarios.SCENARIOS), "algorithm": order(frame["algorithm"].unique())}
+    return frame.assign(
+        **{name: pd.Categorical(frame[name].astype(object), each, ordered=True) for name, each in names.items()}
+    )
+
+
+def missing(paths: Sequence[str | Path], frame: pd.DataFrame) -> list[str]:
+    """Return those of the files read into `frame` that hold no row: their runs have failed."""
+    found = set(frame["file"].unique())
+    return [path for path in dict.fromkeys(map(str, paths)) if path not in found]
+
+
+def check_identity(path: str | Path, frame: pd.DataFrame) -> None:
+    """Raise ValueError unless the rows of a file describe one run of a known scenario."""
+    for column in IDENTITY:
+        values = frame[column].unique()
+        if len(values) != 1 or pd.isna(values[0]):
+            raise ValueError(f"{path} must hold one {column} throughout, not {', '.join(map(str, values))}")
+    _check_scenario(path, frame["scenario"].iloc[0])
+
+
+def _check_scenario(path: str | Path, name: str) -> None:
+    try:
+        scenarios.get(name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_distinct(heads: pd.DataFrame, keys: Sequence[str], what: str) -> None:
+    """Raise ValueError, naming two files, if rows that stand for one file each agree in all keys."""
+    twice = heads.loc[heads.duplicated(keys, keep=False)]
+    if len(twice):
+        raise ValueError(f"{twice['file'].iloc[0]} and {twice['file'].iloc[1]} hold the same {what}")
+
+
+def _read_one(path: str) -> pd.DataFrame:
+    """Return the known columns of one metrics file, checked; optional columns that are absent are filled with NaN."""
+    data = Path(path).read_bytes()
+    frame = _plain(data)
+    if frame is None:
+        frame = files.table(path, "a metrics file", REQUIRED).reindex(columns=REQUIRED + OPTIONAL)
+        for column in REQUIRED[len(TEXT) :] + OPTIONAL:
+            frame[column] = files.numbers(path, frame[column], whole=column in COUNTS)
+    if not frame.empty:
+        check_identity(path, frame)
+        if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
+            raise ValueError(f"{path} must have growing values in column 'step'")
+    return frame
+
+
+def _plain(data: bytes) -> pd.DataFrame | None:
+    """Return the rows of a metrics file that holds nothing unusual, ten times as fast; None: look at it closely.
+
+    Unusual is what the two readers could take for different things: quotes, white space, words of truth, rows of
+    another length, text in columns of numbers, anything but ASCII.
+    """
+    lines = data.split(b"\n")
+    header = lines[0].decode("latin-1").split(",")
+    known = [name for name in REQUIRED + OPTIONAL if name in header]
+    odd = any(mark in data.lower() for mark in (b'"', b"\r", b"\0", b" ", b"\t", b"true", b"false"))
+    plain = data.isascii() and not lines[-1] and not odd
+    regular = len({line.count(b",") for line in lines[:-1]}) == 1 and len(set(header)) == len(header)
+    if not plain or not regular or len(lines) < 3 or not set(REQUIRED) <= set(known):
+        return None
+    kinds = {name: str if name in TEXT else float for name in known}
+    rules = {"keep_default_na": False, "na_values": {name: ["", "nan", "NaN"] for name in known}}
+    try:
+        frame = pd.read_csv(io.BytesIO(data), usecols=known, dtype=kinds, **rules)
+    except (ValueError, OverflowError):
+        return None
+    counts = frame[COUNTS].to_numpy()
+    if not (np.abs(counts) <= files.LARGEST).all() or (counts % 1).any():
+        return None
+    return frame.astype(dict.fromkeys(COUNTS, np.int64)).reindex(columns=REQUIRED + OPTIONAL)
+
+
+def _compact(path: str) -> stored.Entry:
+    """Return one metrics file as what the cache holds: its identity, and its NUMBERS (rows, columns)."""
+    frame = _read_one(path)
+    identity = [] if frame.empty else [*map(str, frame[TEXT].iloc[0]), int(frame["seed"].iloc[0])]
+    return stored.Entry(identity, frame[NUMBERS].to_numpy(float))
+
+
+def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
+    """Return all rows of all metrics files with a column `file` that tells the runs apart.
+
+    Args:
+        paths: metrics.csv files.
+        repeats: whether one identity may occur in several files, as in repeated timings.
+
+    Returns:
+        one row per iteration, columns `file`, REQUIRED and OPTIONAL; steps in environment steps, memory in MiB.
+
+    Raises:
+        ValueError: a file is damaged, lacks a column or holds a value of the wrong type, two files hold the same run,
+            or runs differ in the version of the task.
+    """
+    paths = list(dict.fromkeys(map(str, paths)))
+    entries = [(path, *entry) for path, entry in zip(paths, stored.entries(paths, _compact), strict=True)]
+    entries = [(path, identity, numbers) for path, identity, numbers in entries if len(numbers)]
+    files.one_task_version({path: files.record(path) for path, *_ in entries})
+    heads = pd.DataFrame([[path, *identity] for path, identity, _ in entries], columns=["file", *IDENTITY])
+    if not repeats:
+        _check_distinct(heads, IDENTITY, "run")
+    heads = ordered(heads).astype({"file": "category", "variant": "category", "seed": np.int64})
+    frame = heads.loc[heads.index.repeat([len(numbers) for *_, numbers in entries])].reset_index(drop=True)
+    for column, name in enumerate(NUMBERS):
+        values = np.concatenate([np.empty(0), *(numbers[:, column] for *_, numbers in entries)])
+        frame[name] = values.astype(np.int64) if name in COUNTS else values
+    # A foreign file need not know the bound: the variant may name it, else it is the scenario's.
+    named = pd.to_numeric(heads["variant"].astype(str).str.extract(r"^safety_bound=(.+)$", expand=False))
+    published = heads["scenario"].astype(object).map({name: row.bound for name, row in scenarios.SCENARIOS.items()})
+    bounds = dict(zip(heads["file"], named.fillna(published), strict=True))
+    frame["bound"] = frame["bound"].fillna(frame["file"].astype(object).map(bounds).astype(float))
+    frame["violation"] = frame["violation"].fillna(frame["episode_cost"] - frame["bound"])
+    return frame
+
+
+def runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run with its final performance.
+
+    Returns:
+        columns `file`, IDENTITY, `bound`, `steps` (last step), `whole` (it reached WHOLE of the longest run of its
+        scenario), `final_return` and `final_cost` (mean over the last tenth of its steps).
+    """
+    heads = frame.drop_duplicates("file")[["file", *IDENTITY, "bound"]].reset_index(drop=True)
+    parts = [
+        (steps[-1], final_performance(steps, returns), final_performance(steps, costs))
+        for steps, returns, costs in by_run(frame, "step", "episode_return", "episode_cost")
+    ]
+    found = pd.DataFrame(parts, columns=["steps", "final_return", "final_cost"])
+    result = heads.join(found.astype({"steps": np.int64, "final_return": float, "final_cost": float}))
+    longest = result.groupby("scenario", observed=True)["steps"].transform("max")
+    return result.assign(whole=result["steps"] >= WHOLE * longest)
+
+
+def by_run(frame: pd.DataFrame, *columns: str) -> list[tuple[np.ndarray, ...]]:
+    """Return the values of some columns run by run, in the order in which the runs appear."""
+    codes, _ = pd.factorize(frame["file"])
+    if not (np.diff(codes) >= 0).all():  # the rows of a run lie together unless somebody has sorted them
+        frame = frame.iloc[np.argsort(codes, kind="stable")]
+        codes = np.sort(codes)
+    cuts = np.flatnonzero(np.diff(codes)) + 1
+    return (
+        list(zip(*(np.split(frame[column].to_numpy(), cuts) for column in columns), strict=True)) if len(frame) else []
+    )
+
+
+COUNTED = ("seed", "episode", "episode_length", "longest_unsafe")  # whole numbers of an evaluation
+OF_EPISODES = ("bound", "episode_return", "episode_cost", "violation")
+EVALUATED = [*IDENTITY, "mode", *COUNTED[1:], *OF_EPISODES]
+
+
+def _read_evaluation(path: str) -> pd.DataFrame:
+    """Return the episodes of one file, checked."""
+    frame = files.table(path, "an evaluation file", EVALUATED)
+    costs = [column for column in frame if column.startswith(PER_COST)]
+    for column in (*COUNTED, *OF_EPISODES, *costs):
+        frame[column] = files.numbers(path, frame[column], whole=column in COUNTED)
+    if len(frame):
+        check_identity(path, frame)
+    if wrong := set(frame["mode"].dropna()) - set(MODES):
+        raise ValueError(f"{path} holds the mode {min(wrong)!r}: choose from {', '.join(MODES)}")
+    if frame.duplicated(["mode", "episode"]).any():
+        raise ValueError(f"{path} holds an episode twice")
+    return frame[[*EVALUATED, *costs]].assign(file=path)
+
+
+def _steps(found: dict | None) -> float:
+    """Return the environment steps a policy was trained for; NaN where its record does not say."""
+    steps = (found or {}).get("steps")
+    return float(steps) if isinstance(steps, int) else float("nan")
+
+
+def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Return all rows of all evaluation files with a column `file` that tells the runs apart.
+
+    Args:
+        paths: evaluation.csv files.
+
+    Returns:
+        one row per episode and mode: IDENTITY, `mode`, `episode`, `bound`, `episode_return`, `episode_cost` (sums over
+        the episode; of several costs the sum, and `episode_cost_<name>` each), `episode_length` (steps), `violation`
+        (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost), `steps` (of
+        training, by the run's record).
+
+    Raises:
+        ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,
+            or runs differ in the version of the task.
+    """
+    frames = [_read_evaluation(path) for path in dict.fromkeys(map(str, paths))]
+    filled = [frame for frame in frames if len(frame)]
+    records = {path: files.record(path) for part in filled for path in part["file"].unique()}
+    files.one_task_version(records)
+    frame = pd.concat(filled or frames[:1], ignore_index=True)
+    frame["steps"] = frame["file"].map({path: _steps(found) for path, found in records.items()}).astype(float)
+    _check_distinct(frame.drop_duplicates("file"), IDENTITY, "run")
+    return ordered(frame)
+
+
+def _read_measurement(path: str) -> pd.DataFrame:
+    """Return the single row of one measurement, checked."""
+    frame = files.table(path, "a measurement", MEASURED)
+    if len(frame) != 1:
+        raise ValueError(f"{path} must hold one row, not {len(frame)}")
+    for column in MEASURED[2:]:
+        text, frame[column] = frame[column].iloc[0], files.numbers(path, frame[column])
+        if not (np.isfinite(frame[column].iloc[0]) and frame[column].iloc[0] > 0):
+            raise ValueError(f"{path} holds {text!r} in column {column!r}, which should be above 0")
+    _check_scenario(path, frame["scenario"].iloc[0])
+    return frame[MEASURED].assign(file=path)
+
+
+def measurements(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Return all measurements of speed, in the usual order.
+
+    Args:
+        paths: measurement.csv files.
+
+    Returns:
+        one row per measurement: `file` and MEASURED, speeds in environment steps per second, `ratio` (end to end /
+        physics), memory in MiB.
+
+    Raises:
+        ValueError: a file is no measurement, or two files measure the same algorithm on the same scenario.
+    """
+    frame = pd.concat([_read_measurement(str(path)) for path in paths], ignore_index=True)
+    _check_distinct(frame, ["scenario", "algorithm"], "measurement")
+    return ordered(frame).sort_values(["scenario", "algorithm"], ignore_index=True)
+
+
+def scenarios_of(paths: Iterable[str]) -> list[str]:
+    """Return the scenarios of runs that left no row, in the usual order, as far as their folders tell."""
+    found = set()
+    for path in paths:
+        try:
+            found.add(layout.place_of(path).scenario)
+        except ValueError:
+            continue
+    return [name for name in scenarios.SCENARIOS if name in found]

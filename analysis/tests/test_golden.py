@@ -1,0 +1,94 @@
+"""Every CSV in results/reference that has its runs beside it is redrawn from them, and comes out byte for byte.
+
+Whoever changes a number on purpose writes what `redraw` makes over the committed files, and says why in the commit.
+"""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import __main__ as driver
+from analysis import results, verdict
+
+REFERENCE = Path(__file__).parents[2] / "results/reference"
+NOTES = {"two_million": "Two million steps, a fifth of the paper's.", "ten_million": "Two seeds."}
+SCENARIO = "halfcheetah_2x3"
+# What has no runs beside it: the quick suite, and the benchmark of which only the summary is kept.
+WITHOUT_RUNS = {"quick", "benchmark"}
+RUNS = {"runs", "efficiency", "2m", "4m", "10m"}  # folders of runs
+TIMED = ("table1", "table2", "iteration_time")
+CALLED = {"ant_2x4_2m": "figure2", "legacy_2m": "legacy"}  # artefacts whose file has another name
+ONLY = {"figure6": {"mafocops"}, "table3": {"happo", "mafocops"}, "table4": {"happo", "mafocops"}}
+
+
+def committed():
+    """Return the CSVs of results/reference that can be redrawn, relative to it."""
+    found = (path.relative_to(REFERENCE) for path in sorted(REFERENCE.rglob("*.csv")))
+    return [path for path in found if path.parts[0] not in WITHOUT_RUNS and not RUNS & set(path.parts)]
+
+
+def inputs(path):
+    """Return the metrics files that an artefact was made from, in the order of its suite."""
+    name = path.stem
+    if path.parts[0] == "learning":
+        scenario = {"ant_2x4_2m": "ant_2x4", "legacy_2m": SCENARIO}[name]
+        variants = ("default", "legacy") if name == "legacy_2m" else ("default",)
+        return [p for v in variants for p in in_order(REFERENCE.glob(f"learning/2m/{scenario}/*/{v}/*/metrics.csv"))]
+    if name in TIMED:  # ten million steps were not timed again
+        return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/metrics.csv"))
+    found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
+    return [p for p in found if ONLY.get(name, set(results.ALGORITHMS)) & set(p.parts)]
+
+
+def in_order(paths):
+    """Return metrics files in the order of a suite: algorithm by algorithm as in the legends, then seeds."""
+    ranks = {name: rank for rank, name in enumerate(results.ALGORITHMS)}
+    return sorted(paths, key=lambda path: ([ranks[part] for part in path.parts if part in ranks], path))
+
+
+def redraw(path, base, command):
+    """Make the artefact of a committed CSV anew as `base` and what belongs beside it."""
+    name, metrics = CALLED.get(path.stem, path.stem), inputs(path)
+    evaluations = [file.with_name("evaluation.csv") for file in metrics]
+    end = ["--note", NOTES.get(path.parts[0], ""), "--output", base]
+    if name == "verdict":
+        suite = REFERENCE / path.parts[0]
+        tables = ["--tables", *sorted(suite.glob("tables/table?.csv")), "--manifest", suite / "manifest.json"]
+        command(verdict, *tables, "--metrics", *metrics, *end[2:])
+    else:
+        files = {"evaluation": evaluations, "comparison": [*metrics, *evaluations]}.get(name, metrics)
+        command(driver, name, *files, *end)
+
+
+def test_there_is_something_to_redraw():
+    names = {path.stem for path in committed()}
+    assert len(committed()) >= 30
+    assert names >= {"figure3", "figure6", "legacy_2m", "pareto", "comparison", "evaluation", "table1", "verdict"}
+
+
+@pytest.mark.parametrize("path", committed(), ids=str)
+def test_redrawn_artefact_is_the_committed_one(path, tmp_path, command):
+    """Numbers, Markdown and caption alike; drawings hold the same numbers and depend on fonts, so they are left out."""
+    redraw(path, tmp_path / path.stem, command)
+    for suffix in (".csv", ".md", ".caption.txt"):
+        old, new = (folder / f"{path.stem}{suffix}" for folder in ((REFERENCE / path).parent, tmp_path))
+        assert old.exists() == new.exists()
+        assert not old.exists() or new.read_bytes() == old.read_bytes(), old
+
+
+def test_redrawn_benchmark_is_the_committed_one(tmp_path, command):
+    """Its measurements are kept to six digits, so the times that are differences of them agree to fewer."""
+    path = REFERENCE / "benchmark/benchmark.csv"
+    with path.open() as file:
+        header, *rows = csv.reader(file)
+    given = len(results.MEASURED)
+    for i, row in enumerate(rows):
+        lines = [",".join(cells[:given]) + "\n" for cells in (header, row)]
+        (tmp_path / f"{i}.csv").write_text("".join(lines))
+    files = [tmp_path / f"{i}.csv" for i in range(len(rows))]
+    command(driver, "benchmark", *files, "--output", tmp_path / "benchmark")
+    old, new = pd.read_csv(path, dtype=str), pd.read_csv(tmp_path / "benchmark.csv", dtype=str)
+    pd.testing.assert_frame_equal(new[header[:given]], old[header[:given]])
+    pd.testing.assert_frame_equal(new[header[given:]].astype(float), old[header[given:]].astype(float), rtol=1e-4)
