@@ -11,7 +11,7 @@ Figure 1 and as ours is.
 import numpy as np
 import pandas as pd
 
-from analysis import captions, efficiency, judging, style, tables
+from analysis import captions, efficiency, judging, results, tables
 from analysis.judging import judged, too_short
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
@@ -76,7 +76,7 @@ def readings() -> pd.DataFrame:
     curves = tables.paper("macpo_repository_curves")
     titles = {row.title.replace("ManyAgent Ant", "ManyAgentAnt(t2)"): name for name, row in SCENARIOS.items()}
     curves["scenario"] = curves["figure_task"].map(titles)
-    curves["algorithm"] = curves["algorithm"].map({label: name for name, label in style.LABELS.items()})
+    curves["algorithm"] = curves["algorithm"].map({label: name for name, label in results.LABELS.items()})
     keys = ["scenario", "algorithm", "quantity"]
     tall = curves.dropna(subset=keys).melt(keys, list(READINGS), var_name="step")
     return tall.assign(step=tall["step"].map(READINGS)).dropna(subset=["value"])

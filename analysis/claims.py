@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, cells, judging, results, statistics, style
+from analysis import captions, cells, judging, results, statistics
 from analysis.captions import PUBLISHED_STEPS
 from analysis.judging import NAN, Claim, judged, too_short
 from analysis.results import WHOLE
@@ -124,7 +124,7 @@ def _detail(samples: Sequence[pd.DataFrame], quantity: str) -> str:
 
 def _on_panel(claim: Claim, figure: str, scenario: str, panel: pd.DataFrame) -> dict[str, object]:
     """Return the verdict on a claim about one algorithm or two, in one scenario."""
-    samples = [(style.label(name), _runs_of(panel, name)) for name in claim.subject.split("/")]
+    samples = [(results.label(name), _runs_of(panel, name)) for name in claim.subject.split("/")]
     return _decided(claim, (figure, scenario, claim.subject), samples, SCENARIOS[scenario].bound)
 
 
@@ -135,7 +135,7 @@ def _on_robot(claim: Claim, figure: str, default: pd.DataFrame) -> dict[str, obj
     present = pd.concat([runs for runs in each.values() if len(runs)] or [default.head(0)])
     missing = [SCENARIOS[name].title for name, runs in each.items() if runs.empty]
     none = f"no finished run of {', '.join(missing)} here" if missing else ""
-    obstacle = none or _obstacle([(style.label(claim.subject), present)])
+    obstacle = none or _obstacle([(results.label(claim.subject), present)])
     where = (figure, ALL, claim.subject, claim.shown)
     return judged(claim, where, _correlation(present[claim.quantity], _agents(present)), obstacle=obstacle)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import captions, results, scores, statistics, style, tables
+from analysis import captions, results, scores, statistics, tables
 from analysis.results import MODES, order
 from analysis.tables import ALL, Printed
 from workflow import layout
@@ -93,7 +93,7 @@ def _printed(rows: pd.DataFrame) -> Printed:
     lines = []
     for algorithm, own in rows.groupby("setting", sort=False):
         cells = own.set_index("quantity", drop=False)
-        lines.append([style.label(algorithm), *(_cell(cells.loc[name], QUANTITIES[name][1]) for name in known)])
+        lines.append([results.label(algorithm), *(_cell(cells.loc[name], QUANTITIES[name][1]) for name in known)])
     return Printed([("", "Algorithm"), *(("", QUANTITIES[name][0]) for name in known)], lines)
 
 
@@ -159,7 +159,7 @@ def _printed_pairs(rows: pd.DataFrame) -> Printed:
     lines = []
     for setting, own in rows[rows["scenario"] == ALL].groupby("setting", sort=False):
         cells = own.set_index("quantity")[["ours", "low", "high"]]
-        name = OVER.join(map(style.label, setting.split(OVER)))
+        name = OVER.join(map(results.label, setting.split(OVER)))
         lines.append([name, *(tables.interval(*cells.loc[quantity], decimals=2) for quantity in titles)])
     return Printed([("", "X over Y"), *(("", title) for title in titles.values())], lines)
 

@@ -57,7 +57,7 @@ class Line:
 def algorithm_lines(algorithms: Iterable[str]) -> list[Line]:
     """Return one line per distinct algorithm in the order of the legend, MAFOCOPS a little wider."""
     colours = style.colours(algorithms)
-    return [Line(key, style.label(key), colour, 1.9 if key == "mafocops" else 1.4) for key, colour in colours.items()]
+    return [Line(key, results.label(key), colour, 1.9 if key == "mafocops" else 1.4) for key, colour in colours.items()]
 
 
 def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import captions, files, results, style, tables
+from analysis import captions, results, tables
 from analysis.statistics import estimate, median
 from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
@@ -147,14 +147,14 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
     """Return the printed layout; scenarios without any measurement are left to the caption."""
     quantity = SOURCES[table][2]
     gain, title = ("improvement_percent", "Improvement (%)") if table == "table1" else ("saved_mib", "Saved")
-    others = [name for name in style.order(rows["setting"]) if name not in [*PAIR, RATIO]]
-    columns = [("Measured", style.label(name), name, quantity, "ours") for name in PAIR]
+    others = [name for name in results.order(rows["setting"]) if name not in [*PAIR, RATIO]]
+    columns = [("Measured", results.label(name), name, quantity, "ours") for name in PAIR]
     columns += [("Measured", title, RATIO, gain, "ours")]
-    columns += [("Paper", style.label(name), name, quantity, "paper") for name in PAIR]
+    columns += [("Paper", results.label(name), name, quantity, "paper") for name in PAIR]
     columns += [("Paper", title, RATIO, gain, "paper")]
-    columns += [("Ours only", style.label(name), name, quantity, "ours") for name in others]
+    columns += [("Ours only", results.label(name), name, quantity, "ours") for name in others]
     if table == "table2":
-        columns += [("Process peak", style.label(name), name, "memory_rss_mib", "ours") for name in [*PAIR, *others]]
+        columns += [("Process peak", results.label(name), name, "memory_rss_mib", "ours") for name in [*PAIR, *others]]
     cells = rows.set_index(["scenario", "setting", "quantity"])
     lines = []
     for scenario in measured_scenarios(rows) or list(dict.fromkeys(rows["scenario"])):
@@ -167,7 +167,7 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
 def hardware(paths: Sequence[str]) -> str:
     """Return the sentence on the machines that the runs' records name; empty without any record."""
     known = [
-        found["hardware"] for found in map(files.record, paths) if found and isinstance(found.get("hardware"), dict)
+        found["hardware"] for found in map(results.record, paths) if found and isinstance(found.get("hardware"), dict)
     ]
     names = {f"{entry.get('gpu') or entry.get('cpu')} ({entry.get('cores')} cores)" for entry in known}
     return f"Measured on {', '.join(sorted(names))}." if names else ""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis import captions, results, statistics, style, tables
+from analysis import captions, results, statistics, tables
 from analysis.results import IDENTITY, MODES, PER_COST
 from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
@@ -79,7 +79,7 @@ def _printed(rows: pd.DataFrame) -> Printed:
     for (scenario, algorithm, mode), own in rows.groupby(["scenario", "setting", "mode"], sort=False):
         cells = own.set_index("column", drop=False)
         values = [_cell(cells.loc[name], decimals) for name, (_, decimals) in shown.items()]
-        lines.append([f"{SCENARIOS[scenario].title}: {style.label(algorithm)}", mode, *values])
+        lines.append([f"{SCENARIOS[scenario].title}: {results.label(algorithm)}", mode, *values])
     titles = ["Final policy of", "acting", *(title for title, _ in shown.values())]
     return Printed([("", title.capitalize()) for title in titles], lines)
 

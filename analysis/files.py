@@ -1,4 +1,4 @@
-"""Files in and out: CSV files and run.json are checked before anything is made of them, artefacts written whole.
+"""Files in and out: CSV files are checked before anything is made of them, artefacts written whole.
 
 Whatever a file holds, the answer is its content or a ValueError: one sentence that names the file. A command line turns
 it into that sentence on stderr and exit code 2, before any file is touched.
@@ -7,7 +7,6 @@ it into that sentence on stderr and exit code 2, before any file is touched.
 import argparse
 import csv
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +18,6 @@ import pandas as pd
 
 LARGEST = 2**53  # whole numbers up to here are exact in float64
 EMPTY = ("", "nan", "NaN")  # cells without a number
-UNKNOWN = "unknown"  # task version of a run recorded before there were any
-NAMED = 4  # files that an error names before it only counts
 
 
 def table(path: str | Path, kind: str, needed: Sequence[str]) -> pd.DataFrame:
@@ -83,43 +80,6 @@ def numbers(path: str | Path, column: pd.Series, whole: bool = False) -> pd.Seri
     if found.isna().any() or (found % 1 != 0).any() or (found.abs() > LARGEST).any():
         raise ValueError(f"{path} has a value in column {column.name!r} that is not a whole number")
     return found.astype(np.int64)
-
-
-def record(metrics: str | Path) -> dict | None:
-    """Return the run.json beside a metrics file; None if there is none, as with algorithms of other projects.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    path = Path(metrics).with_name("run.json")
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is not the record of a run: delete it and {metrics} to make both again")
-    return found
-
-
-def one_task_version(records: dict[str, dict | None]) -> None:
-    """Raise ValueError, naming the runs, if they were not all made on the same version of the task.
-
-    Args:
-        records: what `record` returned for each run by the run's name; a run without record is not checked.
-    """
-    versions: dict[str, list[str]] = {}
-    for name, found in records.items():
-        if found is not None:
-            versions.setdefault(str(found.get("task_version") or UNKNOWN), []).append(name)
-    if len(versions) < 2:
-        return
-    parts = []
-    for version, names in sorted(versions.items()):
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        parts.append(f"version {version} in {', '.join(names[:NAMED])}{more}")
-    raise ValueError(f"these runs are of different task versions and cannot be compared: {'; '.join(parts)}")
 
 
 def write(base: str | Path, contents: Mapping[str, bytes | str]) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis import files, results, style
+from analysis import files, results
 from workflow import layout
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
@@ -53,7 +53,7 @@ def entry(path: str) -> dict:
     Raises:
         ValueError: the metrics file or the record beside it is damaged.
     """
-    metrics, found = Path(path), files.record(path)
+    metrics, found = Path(path), results.record(path)
     rows = files.rows(metrics, "a metrics file") if metrics.exists() else []
     known, trained = found or {}, len(rows) > 1
     return {
@@ -102,7 +102,7 @@ def listed(path: str) -> Listed:
     usual = _usual(found)
     states = Counter(map(_state, found))
     names = dict.fromkeys(name for settings in usual.values() for name in settings)
-    settings = pd.DataFrame({style.label(name): each for name, each in usual.items()}).reindex(list(names)).fillna("")
+    settings = pd.DataFrame({results.label(name): each for name, each in usual.items()}).reindex(list(names)).fillna("")
     machines = Counter(_made_with(run) for run in found if run["versions"])
     header = ["Commit", "Task version", "Libraries", "Hardware", "Runs"]
     return Listed(

@@ -79,7 +79,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
 
 def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
     """Write the algorithms' names beside their medians."""
-    points = [(row.x, row.y, style.label(row.algorithm), row.colour) for row in _medians(panel).itertuples()]
+    points = [(row.x, row.y, results.label(row.algorithm), row.colour) for row in _medians(panel).itertuples()]
     bound = np.linspace(*axis.get_ylim(), 50)
     others = [panel[["final_cost", "final_return"]], np.column_stack([np.full(50, panel["bound"].iloc[0]), bound])]
     style.at_points(axis, points, np.concatenate(others))

@@ -22,7 +22,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from analysis import captions, files, judging, manifest, style
+from analysis import captions, files, judging, manifest, results
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
@@ -232,8 +232,8 @@ def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
 
 def _players(stem: str) -> list[str]:
     """Return MAPPO-L of mappo_l, MAFOCOPS and MACPO of mafocops_macpo."""
-    pairs = ((first, stem.removeprefix(f"{first}_")) for first in style.LABELS if stem not in style.LABELS)
-    return list(map(style.label, next((pair for pair in pairs if pair[1] in style.LABELS), (stem,))))
+    pairs = ((first, stem.removeprefix(f"{first}_")) for first in results.LABELS if stem not in results.LABELS)
+    return list(map(results.label, next((pair for pair in pairs if pair[1] in results.LABELS), (stem,))))
 
 
 def render(content: Mapping[str, object]) -> str:
@@ -255,7 +255,7 @@ def _facts(options: argparse.Namespace, states: Mapping[str, int]) -> dict[str, 
     facts = {
         "Training": f"{captions.steps(options.steps)} per run",
         "Seeds": f"{len(options.seeds)} ({', '.join(map(str, options.seeds))})",
-        "Algorithms": ", ".join(map(style.label, options.algorithms)),
+        "Algorithms": ", ".join(map(results.label, options.algorithms)),
         "Scenarios": ", ".join(map(scenario_title, options.scenarios)),
         "Runs": f"{sum(states.values())}: {ended}" if ended else "none",
         "Note": options.note,

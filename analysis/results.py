@@ -6,6 +6,7 @@ whatever sorts or groups by them has the usual order.
 """
 
 import io
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -24,20 +25,66 @@ OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mi
 TEXT = ["scenario", "algorithm", "variant"]
 COUNTS = ["seed", "iteration", "step"]
 NUMBERS = [*REQUIRED[len(IDENTITY) :], *OPTIONAL]
-ALGORITHMS = ("mafocops", "macpo", "mappo_l", "happo", "mappo")  # in the usual order; those of others come after them
+# Names of the algorithms, in the usual order; those of others come after them.
+LABELS = {"mafocops": "MAFOCOPS", "macpo": "MACPO", "mappo_l": "MAPPO-L", "happo": "HAPPO", "mappo": "MAPPO"}
 MODES = ("stochastic", "deterministic")  # in which a final policy acts
 PER_COST = "episode_cost_"  # how the columns of several costs begin, beside their sum
 SPEEDS = ["physics", "collect", "update", "end_to_end"]
 MEASURED = ["scenario", "algorithm", "threads", *SPEEDS, "ratio", "peak_rss_mib"]
 
+UNKNOWN = "unknown"  # task version of a run recorded before there were any
+NAMED = 4  # files that an error names before it only counts
+
 # A run is whole when it got this far: step budgets are rounded down to iterations (200 000 to 192 000 at the most).
 WHOLE = 0.95
+
+
+def record(metrics: str | Path) -> dict | None:
+    """Return the run.json beside a metrics file; None if there is none, as with algorithms of other projects.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    path = Path(metrics).with_name("run.json")
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not the record of a run: delete it and {metrics} to make both again")
+    return found
+
+
+def one_task_version(records: dict[str, dict | None]) -> None:
+    """Raise ValueError, naming the runs, if they were not all made on the same version of the task.
+
+    Args:
+        records: what `record` returned for each run by the run's name; a run without record is not checked.
+    """
+    versions: dict[str, list[str]] = {}
+    for name, found in records.items():
+        if found is not None:
+            versions.setdefault(str(found.get("task_version") or UNKNOWN), []).append(name)
+    if len(versions) < 2:
+        return
+    parts = []
+    for version, names in sorted(versions.items()):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        parts.append(f"version {version} in {', '.join(names[:NAMED])}{more}")
+    raise ValueError(f"these runs are of different task versions and cannot be compared: {'; '.join(parts)}")
+
+
+def label(algorithm: str) -> str:
+    """Return the display name of an algorithm; one that is not ours keeps its identifier."""
+    return LABELS.get(algorithm, algorithm)
 
 
 def order(algorithms: Iterable[str]) -> list[str]:
     """Return the distinct algorithms in the usual order, others after them by name."""
     names = set(algorithms)
-    return [name for name in ALGORITHMS if name in names] + sorted(names - set(ALGORITHMS))
+    return [name for name in LABELS if name in names] + sorted(names - set(LABELS))
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +189,7 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
     paths = list(dict.fromkeys(map(str, paths)))
     entries = [(path, *entry) for path, entry in zip(paths, stored.entries(paths, _compact), strict=True)]
     entries = [(path, identity, numbers) for path, identity, numbers in entries if len(numbers)]
-    files.one_task_version({path: files.record(path) for path, *_ in entries})
+    one_task_version({path: record(path) for path, *_ in entries})
     heads = pd.DataFrame([[path, *identity] for path, identity, _ in entries], columns=["file", *IDENTITY])
     if not repeats:
         _check_distinct(heads, IDENTITY, "run")
@@ -234,8 +281,8 @@ def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     frames = [_read_evaluation(path) for path in dict.fromkeys(map(str, paths))]
     filled = [frame for frame in frames if len(frame)]
-    records = {path: files.record(path) for part in filled for path in part["file"].unique()}
-    files.one_task_version(records)
+    records = {path: record(path) for part in filled for path in part["file"].unique()}
+    one_task_version(records)
     frame = pd.concat(filled or frames[:1], ignore_index=True)
     frame["steps"] = frame["file"].map({path: _steps(found) for path, found in records.items()}).astype(float)
     _check_distinct(frame.drop_duplicates("file"), IDENTITY, "run")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import captions, files, results, tables
+from analysis import captions, results, tables
 from analysis.statistics import estimate, median
 from analysis.tables import ALL, Printed
 from envs.scenarios import SCENARIOS
@@ -143,7 +143,7 @@ def _remarks(rows: pd.DataFrame) -> list[str]:
 def _published(runs: pd.DataFrame, parameter: str, usual: float) -> float:
     """Return the value of the default runs of MAFOCOPS: by their records, else the supplement's."""
     default = runs[runs["algorithm"].eq("mafocops") & runs["variant"].eq("default")]
-    found = ((files.record(str(path)) or {}).get("settings", {}).get(parameter) for path in default["file"])
+    found = ((results.record(str(path)) or {}).get("settings", {}).get(parameter) for path in default["file"])
     return float(next((value for value in found if value is not None), usual))
 
 

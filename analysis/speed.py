@@ -48,7 +48,7 @@ def _draw_family(axis: Axes, panel: pd.DataFrame, parts: Sequence[str], colours:
         left += panel[part].to_numpy()
     for end, place, speed in zip(left, y, panel["speed"], strict=True):
         axis.annotate(f"{speed:,.0f} /s", (end, place), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
-    axis.set_yticks(y, [style.label(name) for name in panel["algorithm"]], fontsize=7.5)
+    axis.set_yticks(y, [results.label(name) for name in panel["algorithm"]], fontsize=7.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
     for scenario, first in panel.assign(y=y).groupby("scenario", sort=False, observed=True)["y"].first().items():
@@ -123,7 +123,7 @@ def _speeds(frame: pd.DataFrame) -> Printed:
     rows = [
         [
             SCENARIOS[row["scenario"]].title,
-            style.label(row["algorithm"]),
+            results.label(row["algorithm"]),
             *(tables.number(row[name], places) for name, places in decimals.items()),
         ]
         for _, row in frame.iterrows()

@@ -21,9 +21,8 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
 from analysis import files
-from analysis.results import ALGORITHMS, order
+from analysis.results import LABELS, order
 
-LABELS = dict(zip(ALGORITHMS, ("MAFOCOPS", "MACPO", "MAPPO-L", "HAPPO", "MAPPO"), strict=True))
 _PALETTE = sns.color_palette("colorblind").as_hex()
 _COLOURS = dict(zip(LABELS, (_PALETTE[3], "#005f9e", _PALETTE[2], _PALETTE[4], "#585858"), strict=True))
 _SPARE = [_PALETTE[i] for i in (1, 9, 5, 6)]  # for algorithms of other repositories
@@ -40,11 +39,6 @@ POINT = 4.0  # points from the middle of a marker to its rim
 MARGIN = 7.0  # points between the end of a curve and its name
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points
-
-
-def label(algorithm: str) -> str:
-    """Return the display name of an algorithm; one that is not ours keeps its identifier."""
-    return LABELS.get(algorithm, algorithm)
 
 
 def colours(algorithms: Iterable[str]) -> dict[str, str]:

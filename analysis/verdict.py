@@ -34,7 +34,7 @@ def _read(path: str) -> pd.DataFrame:
 
 def check_manifest(path: str) -> None:
     """Raise ValueError, naming the runs, if a suite holds runs of different task versions."""
-    files.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
+    results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
 
 
 def of_table(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -134,10 +134,12 @@ def test_drawing_needs_neither_torch_nor_mujoco_nor_our_algorithms():
 def test_a_foreign_algorithm_gets_its_own_colour_and_changes_no_other():
     ours, mixed = style.colours(ALGORITHMS), style.colours([*ALGORITHMS, "foo", "bar"])
     assert {name: mixed[name] for name in ALGORITHMS} == ours
-    assert len(set(mixed.values())) == 7 and style.label("foo") == "foo"
+    assert len(set(mixed.values())) == 7 and results.label("foo") == "foo"
 
 
-@pytest.mark.parametrize("name", [name for name in driver.MODULES if name not in ("benchmark", "evaluation")])
+@pytest.mark.parametrize(
+    "name", [name for name in driver.MODULES if name not in ("benchmark", "evaluation", "verdict")]
+)
 def test_artefacts_whose_runs_all_failed_still_exist_and_say_so(write, command, tmp_path, name):
     command(driver, name, header_only(write()), "--output", tmp_path / "t")
     assert "1 of 1 run missing" in (tmp_path / "t.caption.txt").read_text()

@@ -39,12 +39,12 @@ def inputs(path):
     if name in TIMED:  # ten million steps were not timed again
         return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/metrics.csv"))
     found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
-    return [p for p in found if ONLY.get(name, set(results.ALGORITHMS)) & set(p.parts)]
+    return [p for p in found if ONLY.get(name, set(results.LABELS)) & set(p.parts)]
 
 
 def in_order(paths):
     """Return metrics files in the order of a suite: algorithm by algorithm as in the legends, then seeds."""
-    ranks = {name: rank for rank, name in enumerate(results.ALGORITHMS)}
+    ranks = {name: rank for rank, name in enumerate(results.LABELS)}
     return sorted(paths, key=lambda path: ([ranks[part] for part in path.parts if part in ranks], path))
 
 

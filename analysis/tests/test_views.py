@@ -67,7 +67,7 @@ def test_every_curve_and_bound_is_named_beside_its_panel_and_no_name_covers_anot
     assert all(figure.bbox.x0 <= extent(t).x0 and extent(t).x1 <= figure.bbox.x1 for t in every)
     for axis, (row, column) in zip(figure.axes, np.ndindex(2, len(chosen)), strict=True):
         bound = [f"bound {SCENARIOS[chosen[column]].bound:g}"] if row else []
-        assert [t.get_text() for t in axis.texts] == [*map(style.label, ALGORITHMS), "somebody_elses_method", *bound]
+        assert [t.get_text() for t in axis.texts] == [*map(results.label, ALGORITHMS), "somebody_elses_method", *bound]
         assert all(extent(t).x0 > axis.bbox.x1 for t in axis.texts)
         assert all(t.arrow_patch.get_window_extent().x1 < extent(t).x0 + 1 for t in axis.texts)  # no name is struck out
     plt.close(figure)
@@ -106,7 +106,7 @@ def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
     assert len(figure.axes) == len(chosen)
     for axis, scenario in zip(figure.axes, chosen, strict=True):
         names = [text.get_text() for text in axis.texts]
-        assert names == [f"bound {SCENARIOS[scenario].bound:g}", *map(style.label, ALGORITHMS)]
+        assert names == [f"bound {SCENARIOS[scenario].bound:g}", *map(results.label, ALGORITHMS)]
         assert not overlapping(axis.texts)
         own = drawn[drawn["scenario"] == scenario]
         for points, shown in zip(axis.collections, ("final", "median"), strict=True):

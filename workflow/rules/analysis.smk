@@ -36,21 +36,20 @@ use rule figure as table with:
         note=NOTE,
 
 
-rule verdict:
+use rule figure as verdict with:
     input:
-        tables=[artefacts.shown(SUITE, name).replace(".md", ".csv") for name in judged_tables()],
-        runs=artefacts.judged(SUITE),
-        manifest="<results>/manifest.json",
+        runs=[
+            *(artefacts.shown(SUITE, name).replace(".md", ".csv") for name in judged_tables()),
+            *artefacts.judged(SUITE),
+            "<results>/manifest.json",
+        ],
         source=local(sources.analysis()),
     output:
         multiext("<results>/verdict", ".csv", ".tex", ".caption.txt"),
-        markdown="<results>/verdict.md",
+        shown="<results>/verdict.md",
     log:
         "<results>/logs/verdict.log",
-    conda:
-        "../../environment.yml"
     params:
+        base=subpath(output.shown, strip_suffix=".md"),
         listing=f"{SUITE.folder}/logs/verdict.files",
-        base=subpath(output.markdown, strip_suffix=".md"),
-    shell:
-        "python -m analysis verdict {input.tables} @{params.listing} {input.manifest} --output {params.base} 2> {log}"
+        note="",
