@@ -1,4 +1,4 @@
-"""The tutorial does what it says: its files, its one rule each, its configuration, and nothing else."""
+"""The tutorial does what it says: its files, its one rule or row each, its configuration, and nothing else."""
 
 import csv
 import re
@@ -15,6 +15,9 @@ EXAMPLES = sources.ROOT / "workflow/examples"
 # A path on a line of its own, and the block below it.
 SHOWN = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = dict(SHOWN.findall((EXAMPLES / "README.md").read_text()))
+# A file, and the row below it that is added to its table.
+ADDED = re.compile(r"^`([\w/.]+)`, one row more of `\w+`:\n\n```\n( +\S.*\n)```$", re.MULTILINE)
+ROWS = dict(ADDED.findall((EXAMPLES / "README.md").read_text()))
 OURS, OTHERS, RULES = "algorithms/happo_pid.py", "workflow/examples/random_search.py", "workflow/examples/{}.smk"
 RUN = "results/tutorial/runs/halfcheetah_2x3/{}/default/seed0/metrics.csv"
 
@@ -34,6 +37,13 @@ def tutorial(real_project):
         path = real_project.root / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
+    for name, row in ROWS.items():
+        path = real_project.root / name
+        path.write_text(
+            re.sub(r"^    for \w+ in \(\n", lambda found, row=row: found[0] + row, path.read_text(), flags=re.M)
+        )
+        assert path.read_text().replace(row, "", 1) == before[path].decode() != path.read_text()
+        before[path] = path.read_bytes()
     real_project.config = yaml.safe_load(FILES["workflow/examples/tutorial.yaml"]) | {"steps": 16000}
     yield real_project
     after = everything(real_project.root)
@@ -43,7 +53,7 @@ def tutorial(real_project):
 
 
 def test_the_page_shows_the_files_beside_it():
-    assert len(FILES) == 5
+    assert len(FILES) == 6 and ROWS.keys() == {"envs/scenarios.py", "workflow/artefacts.py"}
     for name, content in FILES.items():
         assert content == (EXAMPLES / Path(name).name).read_text(), name
 
@@ -68,6 +78,19 @@ def test_both_algorithms_join_figures_and_comparison(tutorial):
     folder = RUN.format("happo_pid").removesuffix("/metrics.csv")
     evaluated = tutorial.run("python", "-m", "algorithms.evaluate", folder, "--episodes", "1")
     assert evaluated.returncode == 0 and (tutorial.root / folder / "evaluation.csv").exists(), evaluated.stdout
+
+
+def test_a_figure_and_a_scenario_are_a_row_each(tutorial):
+    assert len(FILES["analysis/violations.py"].splitlines()) < 30
+    tutorial.config |= {"scenarios": ["halfcheetah_1x6"], "algorithms": ["happo", "mappo"]}
+    done = tutorial.snakemake("--cores", "2", "violations", "figure3")
+    assert done.returncode == 0, done.stdout[-3000:]
+    figures = tutorial.root / "results/tutorial/figures"
+    for name in ("violations", "figure3"):
+        assert all((figures / f"{name}{kind}").stat().st_size for kind in (".svg", ".png"))
+        assert "2 runs, none missing" in (figures / f"{name}.caption.txt").read_text()
+        with (figures / f"{name}.csv").open() as file:
+            assert {row["scenario"] for row in csv.DictReader(file)} == {"halfcheetah_1x6"}
 
 
 @pytest.mark.slow
