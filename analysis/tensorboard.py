@@ -4,8 +4,8 @@
     tensorboard --logdir results/paper/tensorboard
 
 Every training run becomes one of TensorBoard's, named by its folder, `<scenario>/<algorithm>/<variant>/seed<k>`; every
-column of numbers becomes a scalar over environment steps. Called again, it adds the rows that are new; with --follow it
-goes on doing so until Ctrl-C. A run that was made again or continued from a checkpoint is written anew.
+column of numbers becomes a scalar over environment steps. Each call writes all event files anew; with --follow it then
+adds the rows that are new until Ctrl-C. A run that was made again or continued from a checkpoint is written anew, too.
 
 Needs the package: `pip install -e '.[tensorboard]'`.
 """
@@ -13,15 +13,23 @@ Needs the package: `pip install -e '.[tensorboard]'`.
 import contextlib
 import csv
 import hashlib
-import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from analysis.files import Parser, command
+from workflow import layout
 
 INTERVAL = 10.0  # seconds between two looks at the files
-WRITTEN = "written.json"  # which part of metrics.csv a folder's event files hold
 NO_SCALARS = ("scenario", "algorithm", "variant", "seed", "iteration", "step")
+
+
+class Position(NamedTuple):
+    """The part of a metrics file that event files hold: its rows, bytes and their SHA-256."""
+
+    rows: int
+    size: int
+    digest: bytes
 
 
 class Adapter:
@@ -38,46 +46,35 @@ class Adapter:
         except ImportError:
             raise ValueError("the package tensorboard is missing: pip install -e '.[tensorboard]'") from None
         self.suite, self.output, self._make = suite, output, Writer
+        self._copied: dict[Path, Position] = {}  # by folder, since this process began
         self._writers: dict[Path, Writer] = {}  # open ones: a new file for each row would be many
 
     def copy(self) -> int:
         """Copy what is new in all runs and return the number of rows."""
-        runs = self.suite / "runs"
-        return sum(self._copy_one(path, path.parent.relative_to(runs)) for path in runs.glob("*/*/*/seed*/metrics.csv"))
+        found = layout.found(self.suite)
+        return sum(self._copy_one(path, self.output / place.setting / place.last) for place, path in found)
 
-    def _copy_one(self, metrics: Path, name: Path) -> int:
+    def _copy_one(self, metrics: Path, folder: Path) -> int:
         """Copy the new rows of one run and return their number; a line without its end is still being written."""
         try:
             data, ended = metrics.read_bytes(), metrics.stat().st_mtime
         except OSError:  # removed since the folder was listed: to be made again
             return 0
-        data = data[: data.rfind(b"\n") + 1]
-        folder = self.output / name
-        done = self._written(folder, data)
-        if done is None:
+        data, known = data[: data.rfind(b"\n") + 1], self._copied.get(folder)
+        if known is None or known.digest != _digest(data[: known.size]):
             self._forget(folder)
-        rows = list(csv.reader(data.decode(errors="replace").splitlines()))
-        if len(rows) - 1 <= (done or 0):
+            known = Position(0, 0, b"")
+        header, *rows = csv.reader(data.decode(errors="replace").splitlines()) if data else [[]]
+        self._copied[folder] = Position(len(rows), len(data), _digest(data))
+        if len(rows) == known.rows:
             self._close(folder)  # nothing came since the last look: its files need not stay open
             return 0
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / WRITTEN).unlink(missing_ok=True)  # should this process die now, the next one begins anew
         if folder not in self._writers:
+            folder.mkdir(parents=True, exist_ok=True)
             self._writers[folder] = self._make(str(folder))
-        header, *rows = rows
-        _add(self._writers[folder], [dict(zip(header, row, strict=False)) for row in rows], done or 0, ended, metrics)
+        _add(self._writers[folder], [dict(zip(header, row, strict=False)) for row in rows], known.rows, ended, metrics)
         self._writers[folder].flush()
-        state = {"rows": len(rows), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        (folder / WRITTEN).write_text(json.dumps(state))
-        return len(rows) - (done or 0)
-
-    def _written(self, folder: Path, data: bytes) -> int | None:
-        """Return how many rows the event files in `folder` hold, None unless they are the first ones of `data`."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            state = json.loads((folder / WRITTEN).read_text())
-            if hashlib.sha256(data[: state["bytes"]]).hexdigest() == state["sha256"]:
-                return state["rows"]
-        return None
+        return len(rows) - known.rows
 
     def _forget(self, folder: Path) -> None:
         """Delete the event files of a run that is to be written anew."""
@@ -93,6 +90,11 @@ class Adapter:
         """Close all files."""
         for folder in list(self._writers):
             self._close(folder)
+
+
+def _digest(data: bytes) -> bytes:
+    """Return the SHA-256 of a part of a file."""
+    return hashlib.sha256(data).digest()
 
 
 def _add(writer, rows: list[dict[str, str]], first: int, ended: float, metrics: Path) -> None:

@@ -5,24 +5,26 @@
 Reads what `workflow.progress` reads: plan.json and the last line of each metrics file. It never writes and can be
 started and ended (Ctrl-C) at any time. On a terminal it redraws in place and shows what fits: runs under way and failed
 ones each, the others summed up; elsewhere, or with --once, it prints all runs and ends. Return and cost are the last
-iteration's, the cost beside its bound: `44.0 > 30` is above it. The states are those of analysis/run_states.py.
+iteration's, the cost beside its bound: `44.0 > 30` is above it. The states are those of workflow/progress.py.
 """
 
 import contextlib
 import statistics
-import textwrap
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from analysis.files import Parser, command
-from analysis.run_states import Run, look
-from workflow import progress
+from workflow import layout, progress
+from workflow.progress import Run
 
 INTERVAL = 2.0  # seconds between two redraws
+LEAST = 72  # columns that a table has; of a narrower terminal the right ones are cut off
 STYLES = {
     "running": "green",
     "failed": "bold red",
@@ -36,19 +38,17 @@ LISTED = ("running", "failed", "stalled")  # run by run, whatever the height
 
 def lines(runs: list[Run], width: int, height: int | None = None) -> list[Text]:
     """Return the table of `runs` as lines of at most `width` columns, at most `height` of them unless that is None."""
-    order = {state: place for place, state in enumerate(STYLES)}
-    ordered = sorted(runs, key=lambda run: order[run.state])
-    head = [_columns(["State", "Run", "Step", "Return", "Cost", "FPS", "Left"], width, "bold")[0]]
-    whole = head + [line for run in ordered for line in _run(run, width)]
-    if height is None or len(whole) <= height:
-        return whole
-    listed = [run for run in ordered if run.state in LISTED]
+    order = list(STYLES)
+    ordered = sorted(runs, key=lambda run: order.index(run.state))
+    if height is None or len(runs) < height:
+        whole = _listed(ordered, width)
+        if height is None or len(whole) <= height:
+            return whole
+    busy = _listed([run for run in ordered if run.state in LISTED], width)
     rest = [run for run in runs if run.state not in LISTED]
-    busy = head + [line for run in listed for line in _run(run, width)]
-    for keys in (("scenario", "algorithm"), ("scenario",)):
-        sums = _sums(rest, keys, width)
-        if len(busy) + len(sums) <= height:
-            return busy + sums
+    sums = _sums(rest, ("scenario", "algorithm"), width)
+    if len(busy) + len(sums) > height:
+        sums = _sums(rest, ("scenario",), width)
     busy = _cut(busy, max(height - len(sums), height // 3))
     return busy + _cut(sums, height - len(busy))
 
@@ -61,55 +61,75 @@ def _cut(table: list[Text], height: int) -> list[Text]:
     return [*kept, Text(f"... {len(table) - len(kept)} more lines: --once prints them", "dim")][:height]
 
 
-def _run(run: Run, width: int) -> list[Text]:
-    """Return the lines of one run."""
-    step = "-" if run.step is None else f"{_short(run.step)} {100 * run.step / run.steps:3.0f}%"
-    left = progress.duration(run.left) if run.left is not None and run.state == "running" else "-"
-    fps = "-" if run.fps is None else f"{run.fps:.0f}"
-    cells = [run.state, run.name, step, _decimal(run.episode_return), _cost(run.cost, run.bound), fps, left]
-    found = _columns(cells, width)
-    found[0].stylize(STYLES[run.state], 0, len(run.state))
-    if run.cost is not None and run.bound is not None and run.cost > run.bound:
-        found[0].highlight_words([_cost(run.cost, run.bound)], "red")
+def _table(columns: Iterable[str], width: int, rows: Iterable[tuple[str | Text, ...]]) -> list[Text]:
+    """Return the lines of a table whose second column wraps; those after it are numbers. A narrow terminal cuts it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), width=max(width, LEAST), header_style="bold")
+    for number, name in enumerate(columns):
+        here = number == 1
+        options = {"ratio": 1, "overflow": "fold"} if here else {"no_wrap": True}
+        table.add_column(name, justify="right" if number > 1 else "left", **options)
+    for row in rows:
+        table.add_row(*row)
+    rendered = Console(width=max(width, LEAST)).render_lines(table, pad=False)
+    found = [Text.assemble(*((part.text, part.style or "") for part in line)) for line in rendered]
+    for line in found:
+        line.truncate(width)
     return found
 
 
-def _columns(cells: list[str], width: int, style: str = "") -> list[Text]:
-    """Return state, name, step, return, cost, FPS and time left in columns; a long name goes on below."""
-    state, name, *others = cells
-    room = max(width - 52, 20)
-    parts = textwrap.wrap(name, room) or [""]
-    right = "".join(f" {cell:>{size}}" for cell, size in zip(others, (10, 6, 10, 5, 6), strict=True))
-    first = f"{state:<9} {parts[0]:<{room}}{right}"
-    return [Text(first[:width], style), *(Text(f"{'':<9} {part}"[:width], style) for part in parts[1:])]
+def _listed(runs: list[Run], width: int) -> list[Text]:
+    """Return the lines of a table with a row per run."""
+    return _table(("State", "Run", "Step", "Return", "Cost", "FPS", "Left"), width, map(_row, runs))
+
+
+def _row(run: Run) -> tuple[str | Text, ...]:
+    """Return the cells of one run."""
+    step = "-" if run.step is None else f"{_short(run.step)} {100 * run.step / run.steps:3.0f}%"
+    above = run.cost is not None and run.bound is not None and run.cost > run.bound
+    return (
+        Text(f"{run.state:<9}", STYLES[run.state]),
+        run.name,
+        step,
+        _decimal(run.episode_return),
+        Text(_cost(run.cost, run.bound), "red" if above else ""),
+        "-" if run.fps is None else f"{run.fps:.0f}",
+        progress.duration(run.left) if run.left is not None and run.state == "running" else "-",
+    )
 
 
 def _sums(runs: list[Run], keys: tuple[str, ...], width: int) -> list[Text]:
     """Return a line per group of runs, complete or waiting: how many are complete, and the medians of their main runs.
 
-    Main runs have the variant `default`: others may have another bound.
+    Main runs have the variant `default`: others may have another bound. Of several algorithms together medians would
+    mean nothing.
     """
+    if not runs:
+        return []
+    medians = ("Return", "Cost (medians)") if len(keys) > 1 else ()
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(" ".join(getattr(run, key) for key in keys), []).append(run)
-    numbers = len(keys) > 1  # of several algorithms together they would mean nothing
-    found = [("All others", "Runs", *(("Return", "Cost (medians)") if numbers else ("", "")))]
-    for name, group in groups.items():
-        complete = [run for run in group if run.state != "waiting"]
-        evaluated = sum(run.state == "evaluated" for run in group)
-        states = f"{len(complete)} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
-        main = [run for run in complete if run.variant == "default"]
-        bound = main[0].bound if main else None
-        cells = (_decimal(_median(main, "episode_return")), _cost(_median(main, "cost"), bound))
-        found.append((name, states, *(cells if numbers else ("", ""))))
-    table = [f"{name:<26} {states:<31} {value:>6} {cost:>14}" for name, states, value, cost in found]
-    return [Text(line[:width], "" if place else "bold") for place, line in enumerate(table)] if runs else []
+        groups.setdefault(" ".join(getattr(run.place, key) for key in keys), []).append(run)
+    rows = [(title, _states(group), *_medians(group)[: len(medians)]) for title, group in groups.items()]
+    return _table(("All others", "Runs", *medians), width, rows)
 
 
-def _median(runs: list[Run], field: str) -> float | None:
-    """Return the median of a field over the runs that have it."""
-    values = [value for run in runs if (value := getattr(run, field)) is not None]
-    return statistics.median(values) if values else None
+def _states(group: list[Run]) -> str:
+    """Return how many runs of a group are complete and evaluated, in words."""
+    complete = sum(run.state != "waiting" for run in group)
+    evaluated = sum(run.state == "evaluated" for run in group)
+    return f"{complete} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
+
+
+def _medians(group: list[Run]) -> tuple[str, str]:
+    """Return the medians of return and cost of a group's complete main runs, as text."""
+    main = [run for run in group if run.state != "waiting" and run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
+    value, cost = (
+        [number for run in main if (number := getattr(run, field)) is not None] for field in ("episode_return", "cost")
+    )
+    bound = main[0].bound if main else None
+    return _decimal(statistics.median(value) if value else None), _cost(
+        statistics.median(cost) if cost else None, bound
+    )
 
 
 def _decimal(value: float | None) -> str:
@@ -139,7 +159,7 @@ def screen(folder: Path, width: int, height: int | None) -> Group:
     runs, since = progress.read(folder / progress.PLAN)
     said = progress.line(folder / progress.PLAN, now)
     head = [Text(f"{folder}  {time.strftime('%H:%M:%S', time.localtime(now))}"[:width]), Text(said[:width], "bold")]
-    seen = [look(run, since, now) for run in runs]
+    seen = [progress.look(run, since, now) for run in runs]
     return Group(*head, *lines(seen, width, None if height is None else height - len(head)))
 
 

@@ -2,10 +2,10 @@
 
     python -m workflow.attempt METRICS [--attempt 1/3 --identity TEXT --steps N --sources FILE ...] -- COMMAND ...
 
-Continues an interrupted run of the same settings and sources and clears the folder of any other. Output goes to
-train.log, which survives retries. When the last attempt fails, METRICS is left with a header alone, which every figure
-counts as missing, and failures.txt grows by a line; Snakemake sees its length in the rule's params and tries again at
-the next call.
+Continues an interrupted run of the same settings and sources. What any other left is cleared or, if it has rows, set
+aside whole in a folder beside it (`seed0.stale-1`, then -2): nobody else has a copy. Output goes to train.log, which
+survives retries. When the last attempt fails, METRICS is left with a header alone, which figures count as missing,
+and failures.txt grows by a line; Snakemake sees its length in the rule's params and tries again at the next call.
 """
 
 import argparse
@@ -22,10 +22,12 @@ import time
 from pathlib import Path
 from typing import IO
 
-from workflow.progress import PLAN, line
+from workflow.layout import METRICS
+from workflow.progress import PLAN, last_row, line
 
 HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
 KEPT = {"train.log", "failures.txt", "lock"}
+RECORD, BEFORE = "attempt.json", "metrics.before.csv"
 HOPELESS = (2, 3)  # exit status of a command called wrongly, and of numbers gone infinite: they would do so again
 
 
@@ -35,16 +37,54 @@ def failures(folder: Path) -> dict[str, int]:
     return {str(path.with_name("metrics.csv")): path.read_text().count("\n") for path in found}
 
 
+def remember(metrics: Path) -> None:
+    """Keep the rows of a run that is ahead in BEFORE: Snakemake deletes its metrics file before the attempt."""
+    if last_row(metrics):
+        before = metrics.with_name(BEFORE)
+        before.unlink(missing_ok=True)
+        try:
+            os.link(metrics, before)
+        except OSError:  # a file system without links
+            shutil.copy2(metrics, before)
+
+
 def prepare(folder: Path, identity: str, steps: int, sources: list[str]) -> None:
-    """Clear what another version of the run left in the folder; keep what this one can continue."""
+    """Keep what this run can continue; set aside or clear what another version of it left in the folder."""
     digest = hashlib.sha256(b"\0".join(Path(name).read_bytes() for name in sources)).hexdigest()
-    record, new = folder / "attempt.json", {"identity": identity, "sources": digest, "steps": steps}
+    record, new = folder / RECORD, {"identity": identity, "sources": digest, "steps": steps}
     old = json.loads(record.read_text()) if record.exists() else new
     if any(old[key] != new[key] for key in ("identity", "sources")) or old["steps"] > steps:
-        for path in folder.iterdir():
-            if path.name not in KEPT:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        metrics, before = folder / METRICS, folder / BEFORE
+        if before.exists() and not metrics.exists():
+            os.replace(before, metrics)
+        before.unlink(missing_ok=True)
+        if last_row(metrics):
+            aside = set_aside(folder)
+            print(f"{folder} held a run of other settings, steps or sources: it is now {aside}", flush=True)
+        for path in _left(folder):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / BEFORE).unlink(missing_ok=True)
     replace(record, json.dumps(new))
+
+
+def set_aside(folder: Path) -> Path:
+    """Move what a run left into a new folder beside its own, with a copy of its log, and return that folder."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.stale-{number}")).exists():
+        number += 1
+    aside.mkdir()
+    for path in _left(folder):
+        os.replace(path, aside / path.name)
+    if (folder / "train.log").exists():
+        shutil.copy2(folder / "train.log", aside)
+    return aside
+
+
+def _left(folder: Path) -> list[Path]:
+    """Return what a run left; metrics and record at the end, so that a crash in between leaves a run to set aside."""
+    last = (METRICS, RECORD)
+    found = [path for path in folder.iterdir() if path.name not in KEPT]
+    return sorted(found, key=lambda path: last.index(path.name) if path.name in last else -1)
 
 
 def replace(path: Path, text: str) -> None:

@@ -1,23 +1,31 @@
-"""How far a suite is.
+"""How far a suite is, and what each of its runs is doing.
 
     python -m workflow.progress results/paper
 
 Prints `[12/40 runs, 31 % of the training steps, about 35 min left]`. Reads plan.json, which the workflow writes when it
 starts, and the last line of each metrics file; it can be called at any time while the suite runs.
+
+A run is waiting, running, stalled (begun, but silent for long), failed (gave up: counted as missing, tried again by the
+next call), complete, or evaluated (complete with an evaluation.csv).
 """
 
 import argparse
+import contextlib
 import csv
+import fcntl
 import json
+import math
 import os
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from envs.scenarios import bound_of
 from workflow import layout
 
 PLAN = "plan.json"
+PATIENCE = 60.0  # a run that wrote nothing for so long, and for five of its iterations, is stalled
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,29 @@ class Planned:
     steps: int
     seconds: float
     ahead: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is doing; a number is None where its file does not tell."""
+
+    place: layout.Place
+    state: str
+    steps: int  # that it shall make
+    step: float | None = None
+    episode_return: float | None = None
+    cost: float | None = None
+    bound: float | None = None
+    fps: float | None = None
+    left: float | None = None  # seconds
+
+    @property
+    def name(self) -> str:
+        """Return what tells the run from others; the variant `default` goes without saying."""
+        scenario, algorithm, variant, seed = self.place[1:]
+        if self.place.kind == layout.TIMING:
+            variant = "timing"
+        return " ".join([scenario, algorithm, *([variant] if variant != layout.DEFAULT else []), str(seed)])
 
 
 def last_row(metrics: Path) -> dict[str, str] | None:
@@ -53,26 +84,92 @@ def failed(metrics: Path) -> bool:
 def part(run: Planned) -> float:
     """Return the completed part of a run by its metrics file, 0 to 1; a run that gave up has no work left."""
     path = Path(run.metrics)
-    row = last_row(path)
     if failed(path):
         return 1.0
-    try:
-        return min(1.0, float(row["step"]) / run.steps) if row and "step" in row else 0.0
-    except ValueError:  # a file of another project that is none: its figures will say so
-        return 0.0
+    return min(1.0, (_number(last_row(path) or {}, "step") or 0.0) / run.steps)
 
 
 def done(runs: list[Planned], since: float) -> list[float]:
     """Return the completed part of each run; what a run that is ahead left before `since` (epoch seconds) is void."""
-    return [0.0 if run.ahead and _modified(run.metrics) < since else part(run) for run in runs]
+    return [0.0 if run.ahead and _modified(Path(run.metrics)) < since else part(run) for run in runs]
 
 
-def _modified(path: str) -> float:
+def look(run: Planned, since: float, now: float) -> Run:
+    """Return what a run of the plan made at `since` is doing `now` (both epoch seconds)."""
+    path = Path(run.metrics)
+    row, written = last_row(path) or {}, _modified(path)
+    recent = max(written, _modified(path.with_name("train.log")))
+    old = run.ahead and written < since  # left by an earlier call of the workflow, not yet continued or made again
+    if old:
+        row = {}
+    step = _number(row, "step")
+    if failed(path) and not old:
+        state = "failed"
+    elif not run.ahead or (step or 0) >= run.steps:
+        state = "evaluated" if _modified(path.with_name(layout.EVALUATION)) >= written > 0 else "complete"
+    elif recent >= since and now - recent < max(PATIENCE, 5 * (_seconds(row) or 0)):
+        state = "running"
+    elif row:
+        state = "stalled"
+    else:
+        state = "running" if _held(path.with_name("lock")) else "waiting"
+    return Run(layout.place_of(path), state, run.steps, step, **_numbers(row, run.steps))
+
+
+def _numbers(row: dict[str, str], steps: int) -> dict[str, float | None]:
+    """Return what the last row of a run of `steps` says, by field of `Run`."""
+    step, spent, fps = (_number(row, name) for name in ("step", "wall_time", "fps"))
+    pace = step / spent if step and spent else fps
+    return {
+        "episode_return": _number(row, "episode_return"),
+        "cost": _number(row, "episode_cost"),
+        "bound": _bound(row),
+        "fps": fps,
+        "left": max(steps - step, 0) / pace if step is not None and pace else None,
+    }
+
+
+def _bound(row: dict[str, str]) -> float | None:
+    """Return the bound of a run; a foreign file need not tell."""
+    bound = _number(row, "bound")
+    if bound is None:
+        with contextlib.suppress(ValueError):
+            bound = bound_of(row.get("scenario", ""), row.get("variant", ""))
+    return bound
+
+
+def _number(row: dict[str, str], name: str) -> float | None:
+    """Return a finite number of a row, None where there is none."""
+    with contextlib.suppress(KeyError, ValueError):
+        if math.isfinite(value := float(row[name])):
+            return value
+    return None
+
+
+def _seconds(row: dict[str, str]) -> float | None:
+    """Return how long an iteration of a run takes."""
+    step, iteration, fps = (_number(row, name) for name in ("step", "iteration", "fps"))
+    return step / iteration / fps if step and iteration and fps else None
+
+
+def _modified(path: Path) -> float:
     """Return when a file was last written, 0 if it is absent."""
     try:
-        return os.path.getmtime(path)
+        return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _held(lock: Path) -> bool:
+    """Return whether `workflow.attempt` is at work on a run: trainers of other projects may write only at their end."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def read(plan: Path) -> tuple[list[Planned], float]:
@@ -84,16 +181,13 @@ def read(plan: Path) -> tuple[list[Planned], float]:
     try:
         content = json.loads(plan.read_bytes())
         runs, started = [Planned(**entry) for entry in content["runs"]], float(content["started"])
-        return [replace(run, metrics=_beside(plan, run.metrics)) for run in runs], started
+        # A plan names its files from the repository; the reader may be elsewhere, the files are beside it.
+        places = [layout.place_of(run.metrics) for run in runs]
+        return [replace(run, metrics=place.file(plan.parent)) for run, place in zip(runs, places, strict=True)], started
     except OSError:
         raise ValueError(f"{plan} does not exist: start the workflow first, it writes its plan there") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{plan} is not a plan: start the workflow again, it writes its plan there") from None
-
-
-def _beside(plan: Path, metrics: str) -> str:
-    """Return a run's file where the plan is now: it names it from the repository, the reader may be elsewhere."""
-    return layout.place_of(metrics).file(plan.parent)
 
 
 def line(plan: Path, now: float) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from envs.scenarios import OPTIONS
 
 ROOT = Path(__file__).parent.parent
-# Files that cannot change a training run: drawing and the interface for other libraries.
-_IRRELEVANT = {"parallel.py", "rendering.py"}
+# Files that cannot change a number of a training: drawing, the interface for other libraries, and the life of a run.
+_IRRELEVANT = {"parallel.py", "rendering.py"} | {
+    f"{name}.py" for name in ("checkpoint", "folder", "lock", "memory", "provenance", "signals")
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ def variants(algorithm: str) -> tuple[str, ...]:
 
 @cache
 def files(algorithm: str) -> tuple[str, ...]:
-    """Return the source files that a run of `algorithm` depends on, relative to the repository."""
-    shared = [*(ROOT / "algorithms/core").glob("*.py"), *(ROOT / "envs").glob("*.py")]
+    """Return the source files that can change a number of a run of `algorithm`, relative to the repository."""
+    folders = {"algorithms/core": "*.py", "algorithms/run": "run.py", "envs": "*.py"}
+    shared = [path for folder, names in folders.items() for path in (ROOT / folder).glob(names)]
     relative = sorted(path.relative_to(ROOT).as_posix() for path in shared if path.name not in _IRRELEVANT)
     return (f"algorithms/{algorithm}.py", *relative)
 

@@ -53,7 +53,7 @@ def check(events: Path, metrics: Path) -> None:
 
 
 def copy(suite: Path) -> int:
-    """Bring the event files up to date as a new call of the command does."""
+    """Write the event files as a new call of the command does."""
     adapter = tensorboard.Adapter(suite, suite / "tensorboard")
     rows = adapter.copy()
     adapter.close()
@@ -74,20 +74,27 @@ def append(metrics: Path, rows: int) -> None:
         file.write(frame(rows).iloc[done:].to_csv(index=False, header=False))
 
 
-@pytest.mark.parametrize("again", ["one process", "a process each"])
-def test_rows_are_added_and_none_twice(suite, again, monkeypatch):
+def test_rows_are_added_and_none_twice_while_following(suite):
     folder, metrics, events = suite
     adapter = tensorboard.Adapter(folder, folder / "tensorboard")
-    step = adapter.copy if again == "one process" else lambda: copy(folder)
-    counts = [step(), step()]
+    counts = [adapter.copy(), adapter.copy()]
     append(metrics, 8)
-    counts += [step(), step()]
+    counts += [adapter.copy(), adapter.copy()]
     adapter.close()
     assert counts == [5, 0, 3, 0]
     table = pd.read_csv(metrics)
     found = accumulator.EventAccumulator(str(events), size_guidance={accumulator.TENSORS: 0})
     found.Reload()
     assert [event.step for event in found.Tensors("fps")] == table["step"].tolist()
+
+
+def test_another_call_writes_everything_anew_and_nothing_twice(suite):
+    folder, metrics, events = suite
+    counts = [copy(folder), copy(folder)]
+    append(metrics, 8)
+    assert [*counts, copy(folder)] == [5, 5, 8]
+    check(events, metrics)
+    assert len(list(events.iterdir())) == 1
 
 
 def test_following_writes_one_file_as_long_as_rows_come_and_keeps_none_open(suite):
@@ -108,26 +115,33 @@ def test_a_line_that_is_still_being_written_waits(suite):
     folder, metrics, _ = suite
     whole = metrics.read_bytes()
     metrics.write_bytes(whole[:-7])
-    assert copy(folder) == 4
+    adapter = tensorboard.Adapter(folder, folder / "tensorboard")
+    assert adapter.copy() == 4
     metrics.write_bytes(whole)
-    assert copy(folder) == 1
+    assert adapter.copy() == 1
+    adapter.close()
 
 
+@pytest.mark.parametrize("again", ["one process", "a process each"])
 @pytest.mark.parametrize("rows", [3, 5, 9])
-def test_a_run_made_again_is_written_anew(suite, rows):
+def test_a_run_made_again_is_written_anew(suite, rows, again):
     folder, metrics, events = suite
-    copy(folder)
+    adapter = tensorboard.Adapter(folder, folder / "tensorboard")
+    step = adapter.copy if again == "one process" else lambda: copy(folder)
+    step()
     frame(rows, seed=1).to_csv(metrics, index=False)
-    assert copy(folder) == rows
+    assert step() == rows
+    adapter.close()
     check(events, metrics)
 
 
-def test_what_a_killed_process_left_is_written_anew(suite):
+def test_a_run_set_aside_is_left_out(suite):
     folder, metrics, events = suite
-    copy(folder)
-    (events / tensorboard.WRITTEN).unlink()
+    aside = metrics.parent.with_name("seed0.stale-1")
+    aside.mkdir()
+    (aside / "metrics.csv").write_bytes(metrics.read_bytes())
     assert copy(folder) == 5
-    check(events, metrics)
+    assert [path.name for path in events.parent.iterdir()] == ["seed0"]
 
 
 def test_a_failed_run_has_no_events_and_a_foreign_one_needs_no_time(suite):

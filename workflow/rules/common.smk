@@ -116,15 +116,19 @@ def planned():
 
 
 def begin():
-    """Lock the results, write the plan and the configuration of this call, and say what is ahead."""
+    """Lock the results, write the plan and the configuration of this call, keep what is ahead, and say what is."""
     try:
         HELD.append(lock.hold(Path(SUITE.folder)))
     except ValueError as error:
         raise WorkflowError(str(error))
-    plan.write(planned(), Path(SUITE.folder))
+    made = planned()
+    for run in made:
+        if run.ahead:
+            attempt.remember(Path(run.metrics))
+    plan.write(made, Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # for the commands in the report
     write_listings()
-    print(plan.describe(planned(), CORES), flush=True)
+    print(plan.describe(made, CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)
 

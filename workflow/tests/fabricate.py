@@ -21,12 +21,14 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from snakemake.utils import update_config
 
 from envs.scenarios import SCENARIOS, TASK_VERSION, bound_of
 from workflow import layout, sources
 from workflow.suite import Suite, load
 
 NAME = "fabricated"
+PAPER = sources.ROOT / "workflow/config/paper.yaml"  # which every configuration extends
 STEPS_PER_ROW = 16_000  # of a training run: 16 worlds of 1,000 steps
 COMMON = [
     "wall_time",
@@ -51,6 +53,19 @@ COMMON = [
 DIAGNOSTICS = {"mafocops": 6, "macpo": 18, "mappo_l": 4, "happo": 4, "mappo": 4}  # number of further columns
 LEVELS = {"mafocops": (1.0, 0.9), "macpo": (0.8, 0.95), "mappo_l": (0.9, 1.2), "happo": (1.3, 4.0), "mappo": (1.2, 3.5)}
 MODES = ("stochastic", "deterministic")
+# A dry run that notes every training, timing and evaluation as finished, as executing them would.
+RECORDS = """
+include: "Snakefile"
+
+import asyncio
+
+async def note_all():
+    for job in workflow.dag.jobs:
+        if job.rule.name in ("train", "efficiency", "evaluate"):
+            await workflow.persistence.finished(job)
+
+atexit.register(lambda: asyncio.run(note_all()))
+"""
 
 
 def generator(place: layout.Place) -> np.random.Generator:
@@ -152,7 +167,9 @@ def measurement(place: layout.Place) -> str:
 
 def suite_of(configuration: Path, seeds: int, name: str = NAME) -> tuple[dict, Suite]:
     """Return a configuration with so many seeds, as it is written and checked."""
-    config = yaml.safe_load(configuration.read_text()) | {"name": name, "seeds": list(range(seeds)), "videos": None}
+    config = yaml.safe_load(PAPER.read_text())
+    update_config(config, yaml.safe_load(configuration.read_text()))
+    config |= {"name": name, "seeds": list(range(seeds)), "videos": None}
     return config, load(json.loads(json.dumps(config)))
 
 
@@ -208,9 +225,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workflow.tests.fabricate", description="Make up a finished suite.")
     parser.add_argument("--seeds", type=int, default=5, help="of every run; 50 make 5,550 training runs of the paper's")
     parser.add_argument("--rows", type=int, help="iterations of each training run; default: as the paper's, 625")
-    parser.add_argument("--configfile", type=Path, default=sources.ROOT / "workflow/config/paper.yaml")
+    parser.add_argument("--configfile", type=Path, default=PAPER)
     parser.add_argument("--root", type=Path, required=True, help="folder to make it in, outside the repository")
-    parser.add_argument("--records", action="store_true", help="have Snakemake note each job as finished (minutes)")
+    parser.add_argument("--records", action="store_true", help="have Snakemake note each job as finished")
     options = parser.parse_args()
     config, suite = suite_of(options.configfile, options.seeds)
     options.root.mkdir(parents=True, exist_ok=True)
@@ -218,9 +235,9 @@ def main() -> None:
     (options.root / f"{NAME}.yaml").write_text(yaml.safe_dump(config))
     print(f"{fabricate(options.root, suite, options.rows)} runs in {options.root / suite.folder}", flush=True)
     if options.records:
-        command = [sys.executable, "-m", "snakemake", "--touch", "--cores", "1", "--quiet", "all"]
-        targets = ["evaluations", "--until", "train", "efficiency", "evaluate"]
-        subprocess.run([*command[:-1], *targets, "--configfile", f"{NAME}.yaml"], cwd=options.root, check=True)
+        (options.root / "records.smk").write_text(RECORDS)
+        command = [sys.executable, "-m", "snakemake", "all", "-n", "-s", "records.smk", "--configfile", f"{NAME}.yaml"]
+        subprocess.run(command, cwd=options.root, stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

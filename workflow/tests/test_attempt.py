@@ -92,6 +92,45 @@ def test_a_changed_source_clears_the_run(folder):
     assert status(run(folder, f"assert not os.path.exists('checkpoint.pt'); {GOOD}")) == 0
 
 
+@pytest.mark.parametrize("kept", ["metrics.csv", attempt.BEFORE])  # Snakemake deletes the first
+def test_a_run_of_another_source_is_set_aside_whole_and_said(folder, kept):
+    for number in (1, 2):
+        code = f"open('policy.pt', 'w').write('{number}'); open('evaluation.csv', 'w'); print('log {number}'); {GOOD}"
+        status(run(folder, code))
+        attempt.remember(folder / "metrics.csv")
+        if kept != "metrics.csv":
+            (folder / "metrics.csv").unlink()
+        (folder.parent / "source").write_text(f"another source {number}")
+        process = run(folder, "exit(1)")
+        said = process.communicate(timeout=30)[0]
+        aside = folder.with_name(f"seed0.stale-{number}")
+        assert said.count("\n") == 1 and f"{folder} held a run" in said and said.endswith(f"it is now {aside}\n")
+        names = {path.name for path in aside.iterdir()}
+        assert names == {"metrics.csv", "policy.pt", "evaluation.csv", "attempt.json", "train.log"}
+        assert (aside / "policy.pt").read_text() == str(number)
+        assert progress.last_row(aside / "metrics.csv") == {"step": "5"}
+        assert f"log {number}" in (aside / "train.log").read_text()
+        assert {path.name for path in folder.iterdir()} == {"attempt.json", "train.log", "lock"}
+
+
+def test_a_run_that_is_continued_is_not_set_aside(folder):
+    status(run(folder, GOOD))
+    attempt.remember(folder / "metrics.csv")
+    (folder / "metrics.csv").unlink()
+    assert status(run(folder, GOOD, steps=9)) == 0
+    assert [path.name for path in folder.parent.glob("seed0*")] == ["seed0"]
+    assert not (folder / attempt.BEFORE).exists()
+
+
+@pytest.mark.parametrize("content", [None, "step\n", "step"])
+def test_what_has_no_rows_is_not_remembered(folder, content):
+    folder.mkdir()
+    if content is not None:
+        (folder / "metrics.csv").write_text(content)
+    attempt.remember(folder / "metrics.csv")
+    assert not (folder / attempt.BEFORE).exists()
+
+
 def test_more_steps_continue_the_run(folder):
     status(run(folder, "open('checkpoint.pt', 'w'); exit(1)"))
     assert status(run(folder, f"assert os.path.exists('checkpoint.pt'); {GOOD}", steps=9)) == 0

@@ -42,7 +42,7 @@ def allowed(path: Path) -> tuple[str, ...]:
     package, name = path.parts[0], path.stem
     if package == "envs":
         return ("envs",)
-    if path in (Path("analysis/watch.py"), Path("analysis/run_states.py")):  # one reader of the plan and of last rows
+    if path == Path("analysis/watch.py"):  # one reader of the plan and of last rows
         return ("analysis", "envs.scenarios", "workflow.progress", "workflow.layout")
     if package in ("workflow", "analysis"):
         return (package, "envs.scenarios", "workflow.layout", "workflow.artefacts")

@@ -63,7 +63,10 @@ def test_all_figures_and_tables_come_out_of_one_call_and_the_next_has_nothing_to
     pasted = project.run(*shlex.split(command), "-n")
     assert "Nothing to be done" in pasted.stdout
     forced = project.run(*shlex.split(command), "-n", "-p", "-f")
-    assert "python -m analysis $(basename results/tiny/figures/figure2) @results/tiny/logs/figures/figure2.files" in forced.stdout
+    assert (
+        "python -m analysis $(basename results/tiny/figures/figure2) @results/tiny/logs/figures/figure2.files"
+        in forced.stdout
+    )
     progress = project.run("python", "-m", "workflow.progress", "results/tiny")
     assert progress.stdout.startswith("[9/9 runs, 100 %")
 
@@ -90,6 +93,35 @@ def test_a_change_reruns_only_what_it_affects(project):
     (project.root / "tiny.yaml").touch()
     project.snakemake("--cores", "2", "figure2")
     assert project.calls() == []
+
+
+def edit(project, name: str) -> None:
+    """Change the docstring of the only file of that name in algorithms/."""
+    [path] = (project.root / "algorithms").rglob(name)
+    first, rest = path.read_text().split("\n", 1)
+    assert first.startswith('"""')
+    path.write_text(f"{first[:3]}Edited. {first[3:]}\n{rest}")
+
+
+def test_only_what_can_change_a_number_makes_a_run_stale_and_a_stale_run_is_kept(project):
+    assert project.snakemake("--cores", "2", "figure2", "evaluations").returncode == 0
+    project.calls()
+    for name in ("checkpoint.py", "folder.py", "signals.py"):
+        edit(project, name)
+    assert "Nothing to be done" in project.snakemake("-n", "figure2").stdout
+    edit(project, "critic.py")
+    assert counts(project.snakemake("-n", "figure2").stdout)["train"] == 2
+    run = project.root / "results/tiny/runs/ant_2x4/happo/default/seed0"
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    (run / "policy.pt").write_bytes(b"finished")
+    done = project.snakemake("--cores", "2", "figure2")
+    assert set(project.calls()) == MAIN
+    aside = run.with_name("seed0.stale-1")
+    assert f"{run.relative_to(project.root)} held a run of other settings, steps or sources" in done.stdout
+    after = {path.name: path.read_bytes() for path in aside.iterdir()}
+    assert after.pop("policy.pt") == b"finished" and "evaluation.csv" in after
+    assert after == {name: content for name, content in before.items() if name != "lock"}
+    assert "Nothing to be done" in project.snakemake("-n", "figure2").stdout
 
 
 def test_a_failed_run_never_blocks_a_figure_and_is_tried_again_by_the_next_call(project):
