@@ -73,6 +73,7 @@ def split(path: str | PurePath) -> tuple[Path, Place]:
     raise ValueError(f"{path} lies in no run's folder: those are {', '.join(FOLDERS.values())}")
 
 
+@cache  # a suite asks for the same thousands of files again and again
 def place_of(path: str | PurePath) -> Place:
     """Return the run that a file belongs to.
 
