@@ -74,7 +74,7 @@ def runs(path: str) -> list[dict]:
     """
     try:
         found = json.loads(Path(path).read_bytes())["runs"]
-        complete = all(_NEEDED <= {*run} for run in found)
+        complete = all({*run} >= _NEEDED for run in found)
     except (ValueError, RecursionError, KeyError, TypeError):
         complete = False
     if not complete:
