@@ -23,8 +23,8 @@ from workflow import layout
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
 COMPLETE = "complete"
-_NEEDED = ("path", "status", "settings", "versions", "commit", "dirty", "task_version", "steps", "law_hash", "sha256")
-_NEEDED += ("recorded", "algorithm")
+_NEEDED = {"path", "status", "recorded", "sha256", "law_hash", "settings", "versions"}  # of an entry that is read back
+_NEEDED |= {"algorithm", "steps", "task_version", "commit", "dirty"}
 _HASH, _COMMIT = 8, 12  # digits shown in the list of runs, and of the commits above it; the manifest has all
 
 
@@ -74,7 +74,7 @@ def runs(path: str) -> list[dict]:
     """
     try:
         found = json.loads(Path(path).read_bytes())["runs"]
-        complete = all(name in run for run in found for name in _NEEDED)
+        complete = all({*run} >= _NEEDED for run in found)
     except (ValueError, RecursionError, KeyError, TypeError):
         complete = False
     if not complete:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import __main__ as driver
-from analysis import results
+from analysis import results, verdict
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 NOTES = {"two_million": "Two million steps, a fifth of the paper's.", "ten_million": "Two seeds."}
@@ -92,3 +92,14 @@ def test_redrawn_benchmark_is_the_committed_one(tmp_path, command):
     old, new = pd.read_csv(path, dtype=str), pd.read_csv(tmp_path / "benchmark.csv", dtype=str)
     pd.testing.assert_frame_equal(new[header[:given]], old[header[:given]])
     pd.testing.assert_frame_equal(new[header[given:]].astype(float), old[header[given:]].astype(float), rtol=1e-4)
+
+
+def test_what_the_verdict_says_of_the_tables_of_the_quick_suite_is_what_is_committed():
+    """Its runs are not committed, so what it says of the figures cannot be made again."""
+    files = sorted(str(path) for path in REFERENCE.glob("quick/tables/table?.csv"))
+    committed, again = (
+        {part.partition("\n")[0]: part.strip() for part in text.split("\n## ")}
+        for text in ((REFERENCE / "quick/verdict.md").read_text(), verdict.make("verdict", files).more)
+    )
+    heads = [f"Table {i}" for i in range(1, 5)]
+    assert [again[head] for head in heads] == [committed[head] for head in heads]
