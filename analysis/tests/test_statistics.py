@@ -238,3 +238,19 @@ def test_feasibility_lasts_exactly_where_the_final_performance_is_feasible(viola
     assert np.isnan(since) == np.isnan(final)
     assert np.isnan(final) or np.isfinite(since) == (final <= 0)
     assert statistics.lasting_feasibility(steps, 8 * violations) == pytest.approx(since, nan_ok=True)
+
+
+@given(VIOLATIONS, st.sampled_from([0.0, 0.1, 1e-9, 1e6]))
+def test_the_means_of_all_windows_are_those_of_each(violations, shift):
+    steps = np.arange(1, len(violations) + 1) * 1600
+    values = violations + shift
+    each = [statistics._recent_mean(steps, values, index) for index in range(len(steps))]
+    found = statistics._recent_means(steps, values)
+    assert found == pytest.approx(each, nan_ok=True, abs=1e-9) and np.array_equal(np.sign(found), np.sign(each), True)
+
+
+@pytest.mark.parametrize("seeds", [5, 50])
+def test_the_chance_of_improvement_of_many_runs_takes_no_table_of_all_pairs(seeds):
+    x, y = np.random.default_rng(seeds).integers(0, 20, size=(2, 40, seeds))
+    table = (1 + np.sign(x[:, :, None] - y[:, None, :])).mean(axis=(1, 2)) / 2
+    assert np.array_equal(statistics.probability_of_improvement(x, y), table)

@@ -15,8 +15,8 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
     shares = above.mean().reset_index()
     style.use()
     figure, axis = plt.subplots(figsize=(4.5, 2.6), layout="constrained")
-    colours = style.colours(shares["algorithm"])
-    sns.stripplot(shares, x="above", y="algorithm", hue="algorithm", palette=colours, size=7, ax=axis, legend=False)
+    look = {"size": 7, "alpha": 0.7, "jitter": False, "legend": False, "palette": style.colours(shares["algorithm"])}
+    sns.stripplot(shares, x="above", y="algorithm", hue="algorithm", ax=axis, **look)
     axis.set(xlim=(-0.02, 1.02), xlabel="Share of iterations above the bound", ylabel="")
     axis.set_yticks(axis.get_yticks(), [results.label(text.get_text()) for text in axis.get_yticklabels()])
     runs, failed = results.runs(frame), results.missing(paths, frame)

@@ -1,7 +1,10 @@
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analysis import results
+from analysis import files, results
 from envs.scenarios import SCENARIOS
 
 
@@ -99,3 +102,19 @@ def test_episodes_that_never_finish_are_allowed(write):
 def test_a_run_that_stopped_early_is_not_whole(write):
     paths = [write(seed=0), write(seed=1, steps=4_000_000, iterations=8), write("ant_4x2", steps=4_000_000)]
     assert results.runs(results.read(paths))["whole"].tolist() == [True, False, True]
+
+
+CELLS = ["", "nan", "0.1", "1e-300", "12345678901234567890", "-3", "inf", "1e400", "NaN", "-0.0", "007"]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(CELLS)] * 3), min_size=1, max_size=5))
+def test_the_quick_reader_reads_what_the_careful_one_does(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("quick") / "metrics.csv"
+    columns = ["episode_return", "episode_cost", "bound"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame = frame.assign(scenario="ant_2x4", algorithm="a", variant="default", seed=0, fps=1.0, iteration=1)
+    frame.assign(step=np.arange(len(frame)) + 1).to_csv(path, index=False)
+    quick = results._plain(path.read_bytes())
+    careful = files.table(path, "a metrics file", results.REQUIRED)
+    for column in columns:
+        assert np.array_equal(quick[column], files.numbers(path, careful[column]), equal_nan=True)
