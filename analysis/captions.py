@@ -10,11 +10,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.results import WHOLE
+from analysis.results import PUBLISHED_STEPS, WHOLE
 from analysis.tables import Printed
 from workflow import layout
 
-PUBLISHED_STEPS = 10_000_000  # environment steps per run in the paper
 NAMED = 12  # settings with missing runs that a caption names; the manifest of the suite lists them all
 
 

@@ -11,16 +11,16 @@ Figure 1 and as ours is.
 import numpy as np
 import pandas as pd
 
-from analysis import captions, efficiency, judging, results, tables
+from analysis import captions, judging, results
 from analysis.judging import judged, too_short
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 
 STEPS = {
-    "table1": efficiency.PUBLISHED_STEPS,
-    "table2": efficiency.PUBLISHED_STEPS,
-    "table3": captions.PUBLISHED_STEPS,
-    "table4": captions.PUBLISHED_STEPS,
+    "table1": results.TIMED_STEPS,
+    "table2": results.TIMED_STEPS,
+    "table3": results.PUBLISHED_STEPS,
+    "table4": results.PUBLISHED_STEPS,
 }
 KEYS = ["scenario", "setting", "quantity"]
 READINGS = {"value_2M": 2_000_000, "value_5M": 5_000_000, "value_9p8M": 9_800_000}
@@ -33,7 +33,7 @@ COMPARABLE = ("happo", "mappo")
 def printed(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a tidy table that the paper prints, in the order of its columns."""
     rows = table[table["paper"].notna()]
-    columns = KEYS[1:] if table["table"].iloc[0] in efficiency.SOURCES else KEYS[2:]
+    columns = KEYS[1:] if STEPS[table["table"].iloc[0]] == results.TIMED_STEPS else KEYS[2:]
     return rows.iloc[np.argsort(rows.groupby(columns, sort=False).ngroup(), kind="stable")]
 
 
@@ -73,7 +73,7 @@ def _claim(artefact: str, quantity: str) -> judging.Claim:
 
 def readings() -> pd.DataFrame:
     """Return the digitised values of our scenarios: columns `scenario`, `algorithm`, `quantity`, `step`, `value`."""
-    curves = tables.paper("macpo_repository_curves")
+    curves = results.paper("macpo_repository_curves")
     titles = {row.title.replace("ManyAgent Ant", "ManyAgentAnt(t2)"): name for name, row in SCENARIOS.items()}
     curves["scenario"] = curves["figure_task"].map(titles)
     curves["algorithm"] = curves["algorithm"].map({label: name for name, label in results.LABELS.items()})

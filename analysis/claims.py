@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import captions, cells, judging, results, statistics
-from analysis.captions import PUBLISHED_STEPS
 from analysis.judging import NAN, Claim, judged, too_short
-from analysis.results import WHOLE
-from analysis.tables import ALL
+from analysis.results import ALL, PUBLISHED_STEPS, WHOLE
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
 FIGURES = ("figure2", "figure3", "figure4", "figure5")  # Figure 6 has levels of the bound instead of algorithms

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import captions, results, scores, statistics, tables
-from analysis.results import MODES, order
-from analysis.tables import ALL, Printed
+from analysis.results import ALL, MODES, order
+from analysis.tables import Printed
 from workflow import layout
 
 # Column title and number of decimals of each quantity, in the order of the table.

@@ -14,7 +14,6 @@ from analysis.statistics import estimate, median
 from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
-PUBLISHED_STEPS = 200_000
 SPEEDS = ["fps", "fps_collect", "fps_update"]
 MEMORY = ["memory_update_mib", "memory_rss_mib"]
 PAIR = ["macpo", "mafocops"]
@@ -124,7 +123,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         frame: rows from `results.read(..., repeats=True)`.
     """
     name, columns, quantity = SOURCES[table]
-    published = tables.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
+    published = results.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
     each = repeats(frame)
     each = each[each["quantity"].str.startswith(quantity.split("_")[0])]
     printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
@@ -201,5 +200,5 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         [hardware(paths), f"Not measured: {', '.join(absent)}." if absent else ""],
         table=_printed(name, rows),
         noun="repeat",
-        published=PUBLISHED_STEPS,
+        published=results.TIMED_STEPS,
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis import captions, tables
+from analysis import captions, results
 from analysis.results import WHOLE
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
@@ -45,7 +45,7 @@ class Claim(NamedTuple):
 @cache
 def claims(*places: str) -> tuple[Claim, ...]:
     """Return the claims made for any of these artefacts and scenarios, or all of them, in the order of the file."""
-    rows = [Claim(*row) for row in tables.paper("claims").fillna("").astype(str).to_numpy()]
+    rows = [Claim(*row) for row in results.paper("claims").fillna("").astype(str).to_numpy()]
     return tuple(row for row in rows if not places or {*places} & {*row.where.split()})
 
 

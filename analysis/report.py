@@ -291,9 +291,9 @@ def main() -> None:
     content = {
         "suite": options.suite,
         "facts": _facts(options, listed.states),
-        "short": options.steps < WHOLE * captions.PUBLISHED_STEPS,
+        "short": options.steps < WHOLE * results.PUBLISHED_STEPS,
         "steps": captions.steps(options.steps),
-        "published": captions.steps(captions.PUBLISHED_STEPS),
+        "published": captions.steps(results.PUBLISHED_STEPS),
         "absent": len(listed.absent),
         "named": captions.named(listed.absent),
         "sections": sections(read(options.artefacts)),

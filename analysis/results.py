@@ -35,6 +35,10 @@ MEASURED = ["scenario", "algorithm", "threads", *SPEEDS, "ratio", "peak_rss_mib"
 UNKNOWN = "unknown"  # task version of a run recorded before there were any
 NAMED = 4  # files that an error names before it only counts
 
+ALL = "all"  # the scenario of a mean over scenarios
+PUBLISHED_STEPS, TIMED_STEPS = 10_000_000, 200_000  # environment steps per run in the paper: of training, of timing
+_PAPER = Path(__file__).parent / "paper"
+
 # A run is whole when it got this far: step budgets are rounded down to iterations (200 000 to 192 000 at the most).
 WHOLE = 0.95
 
@@ -74,6 +78,11 @@ def one_task_version(records: dict[str, dict | None]) -> None:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         parts.append(f"version {version} in {', '.join(names[:NAMED])}{more}")
     raise ValueError(f"these runs are of different task versions and cannot be compared: {'; '.join(parts)}")
+
+
+def paper(name: str) -> pd.DataFrame:
+    """Return the published numbers of one file in `analysis/paper` (its README names the sources)."""
+    return pd.read_csv(_PAPER / f"{name}.csv")
 
 
 def label(algorithm: str) -> str:

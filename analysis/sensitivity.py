@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import captions, results, tables
+from analysis.results import ALL
 from analysis.statistics import estimate, median
-from analysis.tables import ALL, Printed
+from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 # Published numbers, their column and its title; the setting that is varied, and its value in the supplement's runs.
@@ -99,7 +100,7 @@ def tidy(table: str, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame
         columns: scenario identifiers.
     """
     name, column, *_ = TABLES[table]
-    published = tables.paper(name)
+    published = results.paper(name)
     published["setting"] = published[column].map(text)
     values = sorted({*published["setting"], *runs["value"]} - {"happo"}, key=float)
     rows = [cell for value in values for quantity in QUANTITIES for cell in _row(runs, value, quantity, columns)]

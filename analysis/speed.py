@@ -137,7 +137,7 @@ def speed_up(frame: pd.DataFrame) -> pd.DataFrame:
         index="scenario", columns="algorithm", values="end_to_end"
     )
     wide = wide.reindex(index=list(dict.fromkeys(frame["scenario"])), columns=["mafocops", "macpo"])
-    published = tables.paper("table1_fps").set_index("scenario")
+    published = results.paper("table1_fps").set_index("scenario")
     ratios = {"ours": wide["mafocops"] / wide["macpo"], "paper": published["mafocops_fps"] / published["macpo_fps"]}
     return pd.DataFrame(ratios).loc[wide.index]
 
@@ -183,5 +183,5 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         [efficiency.hardware(paths)],
         figure=draw(rows, ITERATION),
         noun="repeat",
-        published=efficiency.PUBLISHED_STEPS,
+        published=results.TIMED_STEPS,
     )

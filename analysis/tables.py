@@ -13,10 +13,8 @@ import pandas as pd
 from analysis import files
 
 TIDY = ["table", "scenario", "setting", "quantity", "ours", "low", "high", "paper", "runs", "steps", "note"]
-ALL = "all"  # the scenario of a mean over scenarios
 MISSING = "n/a"
 NU_MAX = "\N{GREEK SMALL LETTER NU}_max"
-_PAPER = Path(__file__).parent / "paper"
 _LATEX = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "†": r"$^\dagger$", "∞": r"$\infty$", "λ": r"$\lambda$"}
 
 
@@ -26,11 +24,6 @@ class Printed:
 
     header: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[str]]
-
-
-def paper(name: str) -> pd.DataFrame:
-    """Return the published numbers of one file in `analysis/paper` (its README names the sources)."""
-    return pd.read_csv(_PAPER / f"{name}.csv")
 
 
 def number(value: float, decimals: int) -> str:

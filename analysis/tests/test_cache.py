@@ -73,7 +73,7 @@ def test_a_damaged_file_is_refused_and_those_before_it_stay_readable(suite, tmp_
     path = Path(suite[1])
     good = path.read_text()
     path.write_text(good[:-5])
-    with pytest.raises(ValueError, match="seed1.*its last line has no end"):
+    with pytest.raises(ValueError, match=r"seed1.*its last line has no end"):
         results.read(suite)
     path.write_text(good)
     assert len(results.read(suite)) == 60

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from analysis import __main__ as driver
-from analysis import judging, tables, verdict
+from analysis import judging, results, verdict
 
 SENSITIVITY = {"table3": ("lam", 2.2, "lambda"), "table4": ("nu_max", 1.3, "nu_max")}
 FOUR = ["ant_2x4", "halfcheetah_2x3", "manyagent_ant_2x3", "manyagent_ant_2x4"]
@@ -14,7 +14,7 @@ MISPRINTED = {"ant_2x4": 1.78, "halfcheetah_3x2": 2.94}
 @pytest.fixture
 def published_efficiency(write, command, tmp_path):
     """Make Tables 1 and 2 from metrics files that hold the paper's own numbers."""
-    fps, memory = (tables.paper(name).set_index("scenario") for name in ("table1_fps", "table2_memory_mib"))
+    fps, memory = (results.paper(name).set_index("scenario") for name in ("table1_fps", "table2_memory_mib"))
     metrics = [
         write(
             scenario,
@@ -53,7 +53,7 @@ def test_the_papers_memory_gives_back_its_printed_savings_but_for_two_last_digit
 def test_printed_tables_hold_every_number_of_the_paper(published_efficiency):
     for table, source in (("table1", "table1_fps"), ("table2", "table2_memory_mib")):
         text = (published_efficiency / f"{table}.md").read_text()
-        last = tables.paper(source).iloc[:, -1]
+        last = results.paper(source).iloc[:, -1]
         assert all(f"| {value:.2f} |" in text for value in last)
 
 
@@ -96,7 +96,7 @@ def make(command, base, table, metrics):
 @pytest.mark.parametrize("table", SENSITIVITY)
 def test_the_papers_ratios_give_back_its_cells_and_averages(write, command, tmp_path, table):
     parameter, published, column = SENSITIVITY[table]
-    ratios = tables.paper(f"{table}_{column}")
+    ratios = results.paper(f"{table}_{column}")
     cells = make(command, tmp_path / table, table, grid(write, parameter, published, ratios))
     single, mean = (cells[(cells["scenario"] == "all") == flag] for flag in (False, True))
     assert len(single) == 4 * len(mean) == 8 * ratios[column].nunique()
@@ -156,7 +156,7 @@ def test_latex_rows_have_as_many_cells_as_columns(published_efficiency, table):
 
 def test_the_papers_own_numbers_pass_everywhere(published_efficiency, write, command):
     for table, (parameter, published, column) in SENSITIVITY.items():
-        metrics = grid(write, parameter, published, tables.paper(f"{table}_{column}"))
+        metrics = grid(write, parameter, published, results.paper(f"{table}_{column}"))
         make(command, published_efficiency / table, table, metrics)
     files = sorted(published_efficiency.glob("table?.csv"))
     command(driver, "verdict", *files, "--output", published_efficiency / "v")

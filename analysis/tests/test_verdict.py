@@ -46,7 +46,7 @@ def judge(rows) -> pd.DataFrame:
 def test_every_printed_cell_has_a_verdict_and_the_papers_own_numbers_agree(name):
     found = pd.DataFrame(verdict.of_table(table(name)))
     file = {"table1": "table1_fps", "table2": "table2_memory_mib", "table3": "table3_lambda", "table4": "table4_nu_max"}
-    printed = tables.paper(file[name]).drop(columns="scenario").select_dtypes("number")
+    printed = results.paper(file[name]).drop(columns="scenario").select_dtypes("number")
     printed = printed.drop(columns=["lambda", "nu_max"], errors="ignore").size
     ratios = 13 * (name in ("table1", "table2"))
     assert (found["kind"] == "cells").sum() == printed + ratios
@@ -153,7 +153,7 @@ def test_the_range_of_speed_ups_is_that_of_the_printed_table():
 def test_the_share_of_neighbouring_cells_within_a_tolerance_is_the_one_that_its_reason_names(
     name, parameter, quantity, share
 ):
-    printed = tables.paper(name).query("scenario != 'all'").pivot(index=parameter, columns="scenario", values=quantity)
+    printed = results.paper(name).query("scenario != 'all'").pivot(index=parameter, columns="scenario", values=quantity)
     claim = next(row for row in judging.claims(name[:6]) if row.id == f"{name[:6]}_{quantity}")
     limit = float(claim.tolerance.split(",")[0].removeprefix("+-"))
     assert (printed.diff().abs().stack() <= limit).mean() == pytest.approx(share, abs=0.06)
