@@ -13,7 +13,7 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
-        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE)],
+        made(),
         "<results>/verdict.md",
         "<results>/report.html",
         artefacts.every_evaluation(SUITE),
@@ -30,23 +30,13 @@ localrules:
     report,
 
 
-rule all_figures:
-    input:
-        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, artefacts.FIGURE)],
-
-
-rule all_tables:
-    input:
-        [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, artefacts.TABLE)],
-
-
-for artefact in artefacts.ROWS:
+for target, files in targets().items():
 
     rule:
         name:
-            artefact
+            target
         input:
-            lambda wildcards, artefact=artefact: asked(artefact),
+            files,
 
 
 include: "workflow/rules/train.smk"

@@ -142,6 +142,11 @@ def made(suite: Suite, kind: str | None = None) -> list[str]:
     return [name for name, row in ROWS.items() if kind in (None, row.kind) and row.needs(suite)]
 
 
+def pattern(kind: str) -> str:
+    """Return what the names of one kind match, as a regular expression."""
+    return "|".join(name for name, row in ROWS.items() if row.kind == kind)
+
+
 def shown(suite: Suite, name: str) -> str:
     """Return the file that stands for an artefact of the suite."""
     return f"{suite.folder}/{SHOWN[ROWS[name].kind].format(name)}"
@@ -188,3 +193,9 @@ def measurements(suite: Suite) -> list[str]:
 def judged(suite: Suite) -> list[str]:
     """Return the metrics files of Figures 2 to 6, which the verdict on them is made from."""
     return list(dict.fromkeys(main_runs(suite) + ROWS["figure6"].needs(suite)))
+
+
+def judged_tables(suite: Suite) -> list[str]:
+    """Return the numbers of those of Tables 1 to 4 that the suite makes."""
+    tables = [name for name in made(suite, TABLE) if name in PAPER]
+    return [shown(suite, name).removesuffix(".md") + ".csv" for name in tables]

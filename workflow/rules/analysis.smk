@@ -11,7 +11,7 @@ rule figure:
     log:
         "<results>/logs/figures/{name}.log",
     wildcard_constraints:
-        name="|".join(of_kind(artefacts.FIGURE)),
+        name=artefacts.pattern(artefacts.FIGURE),
     conda:
         "../../environment.yml"
     params:
@@ -29,7 +29,7 @@ use rule figure as table with:
     log:
         "<results>/logs/tables/{name}.log",
     wildcard_constraints:
-        name="|".join(of_kind(artefacts.TABLE)),
+        name=artefacts.pattern(artefacts.TABLE),
     params:
         base=subpath(output.shown, strip_suffix=".md"),
         listing=f"{SUITE.folder}/logs/tables/{{name}}.files",
@@ -39,8 +39,8 @@ use rule figure as table with:
 use rule figure as verdict with:
     input:
         runs=[
-            *(artefacts.shown(SUITE, name).replace(".md", ".csv") for name in judged_tables()),
-            *artefacts.judged(SUITE),
+            artefacts.judged_tables(SUITE),
+            artefacts.judged(SUITE),
             "<results>/manifest.json",
         ],
         source=local(sources.analysis()),

@@ -62,11 +62,6 @@ def first_run(wildcards, algorithm=None):
     return run.file(SUITE.folder)
 
 
-def of_kind(kind):
-    """Return the names of the figures, or of the tables, that there are."""
-    return [name for name, row in artefacts.ROWS.items() if row.kind == kind]
-
-
 def needed(name):
     """Return the files that a figure or table is made from, or say that the suite cannot make it."""
     return artefacts.ROWS[name].needs(SUITE) or left_out(name)
@@ -78,9 +73,16 @@ def asked(name):
     return [artefacts.shown(SUITE, each) for each in together if needed(each)]
 
 
-def judged_tables():
-    """Return the paper's tables that the suite can make."""
-    return [name for name in artefacts.made(SUITE, artefacts.TABLE) if name in artefacts.PAPER]
+def made(kind=None):
+    """Return the files that stand for all artefacts of the suite, or those of one kind."""
+    return [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, kind)]
+
+
+def targets():
+    """Return what can be asked for by name, beside the rules without wildcards: the files of each."""
+    found = {name: lambda wildcards, name=name: asked(name) for name in artefacts.ROWS}
+    together = {"all_figures": made(artefacts.FIGURE), "all_tables": made(artefacts.TABLE)}
+    return found | together | {"evaluations": artefacts.every_evaluation(SUITE), "videos": filmed}
 
 
 def measured(wildcards):

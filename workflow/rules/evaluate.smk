@@ -22,8 +22,3 @@ rule evaluate:
     shell:
         "python -m algorithms.evaluate $(dirname {input.metrics}) --episodes {params.episodes} --threads {threads} "
         "> {log} 2>&1"
-
-
-rule evaluations:
-    input:
-        artefacts.every_evaluation(SUITE),

@@ -19,7 +19,7 @@ rule manifest:
 
 rule report:
     input:
-        artefacts=[artefacts.shown(SUITE, name) for name in artefacts.made(SUITE)],
+        artefacts=made(),
         verdict="<results>/verdict.csv",
         manifest="<results>/manifest.json",
         videos=artefacts.videos(SUITE),

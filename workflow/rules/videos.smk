@@ -24,7 +24,7 @@ rule film:
 
 
 # Both from the same state.
-rule film_pair:
+use rule film as film_pair with:
     input:
         metrics=lambda wildcards: [first_run(wildcards, name) for name in artefacts.PAIR],
         source=local(FILM),
@@ -32,16 +32,5 @@ rule film_pair:
         f"<results>/videos/{{scenario}}/{'_'.join(artefacts.PAIR)}.mp4",
     log:
         f"<results>/logs/videos/{{scenario}}/{'_'.join(artefacts.PAIR)}.log",
-    retries: ATTEMPTS - 1
-    conda:
-        "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=900,
-    shell:
-        "python -m algorithms.film $(dirname {input.metrics}) --output {output} > {log} 2>&1"
-
-
-rule videos:
-    input:
-        filmed,
