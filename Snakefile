@@ -13,7 +13,7 @@ include: "workflow/rules/common.smk"
 
 rule all:
     input:
-        made(),
+        artefacts.every_shown(SUITE),
         "<results>/verdict.md",
         "<results>/report.html",
         artefacts.every_evaluation(SUITE),
@@ -39,15 +39,9 @@ for target, files in targets().items():
             files,
 
 
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/videos.smk"
-include: "workflow/rules/analysis.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/benchmark.smk"
+OURS = [f"workflow/rules/{name}.smk" for name in ("train", "evaluate", "videos", "analysis", "report", "benchmark")]
 
-
-for rules_file in sorted(set(SUITE.extra_algorithms.values())):
+for rules_file in (*OURS, *sorted(set(SUITE.extra_algorithms.values()))):
 
     include: rules_file
 

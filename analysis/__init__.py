@@ -1,5 +1,5 @@
-"""Reads metrics.csv files, computes statistics, and draws the figures and tables of the benchmark.
+"""Reads what runs left behind, computes statistics, and draws the figures and tables of the benchmark.
 
-Every module that makes an artefact is also a command (`python -m analysis.learning_curves --help`).
+`python -m analysis NAME FILE ... --output BASE` makes one of them; workflow/artefacts.py lists them all.
 Nothing here trains or simulates: the only inputs are files and the scenario list.
 """

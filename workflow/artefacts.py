@@ -7,6 +7,8 @@ trained once.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 from workflow import opengl
@@ -142,6 +144,17 @@ def made(suite: Suite, kind: str | None = None) -> list[str]:
     return [name for name, row in ROWS.items() if kind in (None, row.kind) and row.needs(suite)]
 
 
+def together(suite: Suite, name: str) -> list[str]:
+    """Return the files that are asked for by an artefact's name: those of the comparison go together."""
+    names = [each for each in made(suite) if each == name or each.startswith(f"{name}_")]
+    return [shown(suite, each) for each in names]
+
+
+def every_shown(suite: Suite, kind: str | None = None) -> list[str]:
+    """Return the files that stand for all artefacts of the suite, or for those of one kind."""
+    return [shown(suite, name) for name in made(suite, kind)]
+
+
 def pattern(kind: str) -> str:
     """Return what the names of one kind match, as a regular expression."""
     return "|".join(name for name, row in ROWS.items() if row.kind == kind)
@@ -199,3 +212,12 @@ def judged_tables(suite: Suite) -> list[str]:
     """Return the numbers of those of Tables 1 to 4 that the suite makes."""
     tables = [name for name in made(suite, TABLE) if name in PAPER]
     return [shown(suite, name).removesuffix(".md") + ".csv" for name in tables]
+
+
+def write_listings(jobs: Iterable[Any]) -> None:
+    """Write the files that jobs of Snakemake read into those their commands name: too many for a command line."""
+    for job in jobs:
+        if "listing" in job.params.keys():  # noqa: SIM118
+            listing = Path(job.params.listing)
+            listing.parent.mkdir(parents=True, exist_ok=True)
+            listing.write_text("".join(f"{path}\n" for path in job.input.runs))

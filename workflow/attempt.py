@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from workflow.layout import METRICS
-from workflow.progress import PLAN, last_row, line
+from workflow.progress import PLAN, failed, last_row, line
 
 HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
 KEPT = {"train.log", "failures.txt", "lock"}
@@ -46,6 +46,14 @@ def remember(metrics: Path) -> None:
             os.link(metrics, before)
         except OSError:  # a file system without links
             shutil.copy2(metrics, before)
+
+
+def given_up(folder: Path) -> list[str]:
+    """Return a line for each run under a suite's folder that has given up."""
+    gone = [Path(path).parent for path in failures(folder) if failed(Path(path))]
+    return [
+        f"failed and missing from its figures: {run} (see train.log there; the next call tries again)\n" for run in gone
+    ]
 
 
 def prepare(folder: Path, identity: str, steps: int, sources: list[str]) -> None:

@@ -16,9 +16,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from workflow import layout
 from workflow.progress import PLAN, Planned, duration, last_row, part
+from workflow.suite import Suite
 
 TABLE = Path(__file__).with_name("fps.csv")
 START_SECONDS = 5.0  # Python, torch and mujoco, before the first step
@@ -62,6 +64,20 @@ def estimate(runs: Iterable[tuple[str, int, bool]], folder: Path, cores: int) ->
         seconds = START_SECONDS + steps / speed
         planned.append(Planned(metrics, steps, seconds if run.kind == layout.TIMING else seconds / cores, ahead))
     return planned
+
+
+def of_jobs(jobs: Iterable[Any], needed: Iterable[Any], suite: Suite, cores: int) -> list[Planned]:
+    """Return the runs among Snakemake's jobs; those that are also in `needed` are ahead."""
+    ahead, folder = set(needed), suite.folder
+    found = [
+        (path[path.index(folder) :], job in ahead)  # without the prefix of a storage
+        for job in jobs
+        for path in map(str, job.output)
+        if Path(path).name == layout.METRICS
+    ]
+    steps = {layout.TIMING: suite.efficiency["steps"], layout.TRAINING: suite.steps}
+    runs = ((path, steps[layout.place_of(path).kind], is_ahead) for path, is_ahead in found)
+    return estimate(runs, Path(folder), cores)
 
 
 def describe(runs: list[Planned], cores: int) -> str:

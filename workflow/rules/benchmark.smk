@@ -28,7 +28,7 @@ rule measure:
 
 use rule figure as benchmark with:
     input:
-        runs=measured,
+        runs=lambda wildcards: artefacts.measurements(SUITE) or left_out("benchmark"),
         source=local(sources.analysis()),
     output:
         multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".tex", ".caption.txt"),

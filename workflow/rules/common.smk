@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, artefacts, attempt, layout, lock, opengl, plan, progress, sources
+from workflow import use_this_python, artefacts, attempt, layout, lock, opengl, plan, sources
 from workflow.suite import load, text
 
 use_this_python()
@@ -67,27 +67,13 @@ def needed(name):
     return artefacts.ROWS[name].needs(SUITE) or left_out(name)
 
 
-def asked(name):
-    """Return the files that the target of an artefact asks for: those of the comparison go together."""
-    together = [each for each in artefacts.ROWS if each == name or each.startswith(f"{name}_")]
-    return [artefacts.shown(SUITE, each) for each in together if needed(each)]
-
-
-def made(kind=None):
-    """Return the files that stand for all artefacts of the suite, or those of one kind."""
-    return [artefacts.shown(SUITE, name) for name in artefacts.made(SUITE, kind)]
-
-
 def targets():
     """Return what can be asked for by name, beside the rules without wildcards: the files of each."""
-    found = {name: lambda wildcards, name=name: asked(name) for name in artefacts.ROWS}
-    together = {"all_figures": made(artefacts.FIGURE), "all_tables": made(artefacts.TABLE)}
-    return found | together | {"evaluations": artefacts.every_evaluation(SUITE), "videos": filmed}
-
-
-def measured(wildcards):
-    """Return the measurements of the benchmark, or say that the suite has none."""
-    return artefacts.measurements(SUITE) if SUITE.benchmark else left_out("benchmark")
+    found = {
+        name: lambda wildcards, name=name: needed(name) and artefacts.together(SUITE, name) for name in artefacts.ROWS
+    }
+    kinds = {f"all_{kind}s": artefacts.every_shown(SUITE, kind) for kind in artefacts.SHOWN}
+    return found | kinds | {"evaluations": artefacts.every_evaluation(SUITE), "videos": filmed}
 
 
 def filmed(wildcards):
@@ -104,17 +90,7 @@ def left_out(artefact):
 
 def planned():
     """Return the runs of this call, finished or ahead, with their estimated time."""
-    ahead = set(workflow.dag.needrun_jobs(exclude_finished=False))
-    found = [
-        (path[path.index(SUITE.folder) :], job in ahead)  # without the prefix of a storage
-        for job in workflow.dag.jobs
-        for path in map(str, job.output)
-        if Path(path).name == layout.METRICS
-    ]
-    steps = {layout.TIMING: SUITE.efficiency["steps"], layout.TRAINING: SUITE.steps}
-    return plan.estimate(
-        [(path, steps[layout.place_of(path).kind], is_ahead) for path, is_ahead in found], Path(SUITE.folder), CORES
-    )
+    return plan.of_jobs(workflow.dag.jobs, workflow.dag.needrun_jobs(exclude_finished=False), SUITE, CORES)
 
 
 def begin():
@@ -129,28 +105,15 @@ def begin():
             attempt.remember(Path(run.metrics))
     plan.write(made, Path(SUITE.folder))
     Path(SUITE.folder, "config.yaml").write_text(yaml.safe_dump(dict(config)))  # for the commands in the report
-    write_listings()
+    artefacts.write_listings(workflow.dag.needrun_jobs(exclude_finished=False))
     print(plan.describe(made, CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)
 
 
-def write_listings():
-    """Write the files of runs that a job reads into the file that its command names: too many for a command line."""
-    for job in workflow.dag.needrun_jobs(exclude_finished=False):
-        if "listing" in job.params.keys():
-            listing = Path(job.params.listing)
-            listing.parent.mkdir(parents=True, exist_ok=True)
-            listing.write_text("".join(f"{path}\n" for path in job.input.runs))
-
-
 def summarise():
     """Say which runs have given up."""
-    gone = [path for path in attempt.failures(Path(SUITE.folder)) if progress.failed(Path(path))]
-    for path in gone:
-        print(
-            f"failed and missing from its figures: {Path(path).parent} (see train.log there; the next call tries again)"
-        )
+    print("".join(attempt.given_up(Path(SUITE.folder))), end="")
 
 
 def announce():

@@ -19,7 +19,7 @@ rule manifest:
 
 rule report:
     input:
-        artefacts=made(),
+        artefacts=artefacts.every_shown(SUITE),
         verdict="<results>/verdict.csv",
         manifest="<results>/manifest.json",
         videos=artefacts.videos(SUITE),
