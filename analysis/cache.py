@@ -53,7 +53,7 @@ def entries(paths: Sequence[str], parse: Callable[[str], Entry]) -> list[Entry]:
     found: dict[str, Entry] = {}
     for suite, here in suites.items():
         with contextlib.suppress(sqlite3.Error):
-            found |= _kept(suite / NAME, here, parse) if suite else {}
+            found |= _kept(suite, here, parse) if suite else {}
     return [found[path] if path in found else parse(path) for path in paths]
 
 
@@ -66,19 +66,19 @@ def _suite(path: str) -> Path | None:
     return suite if (suite / MARK).exists() else None
 
 
-def _kept(store: Path, paths: Sequence[str], parse: Callable[[str], Entry]) -> dict[str, Entry]:
+def _kept(suite: Path, paths: Sequence[str], parse: Callable[[str], Entry]) -> dict[str, Entry]:
     """Return the entries of one suite; those that are not there yet are parsed and added by one job at a time."""
-    states = {path: _state(path) for path in paths}
-    with contextlib.closing(sqlite3.connect(store, timeout=PATIENCE, isolation_level=None)) as connection:
+    keys = {path: (os.path.relpath(path, suite), _state(path)) for path in paths}
+    with contextlib.closing(sqlite3.connect(suite / NAME, timeout=PATIENCE, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute(TABLE)
-        found = dict(_look(connection, states))
-        if len(found) < len(states):
+        found = dict(_look(connection, keys))
+        if len(found) < len(keys):
             connection.execute("BEGIN IMMEDIATE")
-            found |= _look(connection, {path: state for path, state in states.items() if path not in found})
+            found |= _look(connection, {path: key for path, key in keys.items() if path not in found})
             for path in [path for path in paths if path not in found]:
                 found[path] = parse(path)
-                row = (path, states[path], json.dumps(found[path].identity), _bytes(found[path].numbers))
+                row = (*keys[path], json.dumps(found[path].identity), _bytes(found[path].numbers))
                 connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", row)
             connection.execute("COMMIT")
     return found
@@ -90,10 +90,10 @@ def _state(path: str) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {_code()}"
 
 
-def _look(connection: sqlite3.Connection, states: dict[str, str]) -> Iterator[tuple[str, Entry]]:
+def _look(connection: sqlite3.Connection, keys: dict[str, tuple[str, str]]) -> Iterator[tuple[str, Entry]]:
     """Yield the files whose entry is there and still counts."""
-    for path, state in states.items():
-        row = connection.execute("SELECT identity, numbers FROM runs WHERE path = ? AND state = ?", (path, state))
+    for path, key in keys.items():
+        row = connection.execute("SELECT identity, numbers FROM runs WHERE path = ? AND state = ?", key)
         for identity, numbers in row:
             yield path, Entry(json.loads(identity), np.load(io.BytesIO(numbers), allow_pickle=False))
 
