@@ -9,7 +9,7 @@ rest on. Everything is computed before the first file is written.
 
 import importlib
 
-from analysis import files, style, tables
+from analysis import artefact, files, style
 from workflow.artefacts import ROWS
 
 # The benchmark and the verdict have folders and rules of their own.
@@ -26,7 +26,7 @@ def make(name: str, paths: list[str], note: str, base: str) -> None:
     made = importlib.import_module(f"analysis.{MODULES[name]}").make(name, paths)
     caption = made.caption(note)
     if made.table:
-        tables.save(made.rows, made.table, caption, name, base, made.more)
+        artefact.save(made.rows, made.table, caption, name, base, made.more)
     if made.figure:
         style.save(made.figure, made.rows, caption, base)
 

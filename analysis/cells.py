@@ -11,7 +11,7 @@ Figure 1 and as ours is.
 import numpy as np
 import pandas as pd
 
-from analysis import captions, judging, results
+from analysis import artefact, judging, results
 from analysis.judging import judged, too_short
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
@@ -110,7 +110,7 @@ def _reading(runs: pd.DataFrame, reading: pd.Series) -> dict[str, object]:
         why = f"trained there under the bound {OTHER_BOUNDS[scenario.family]:g}"
     else:
         why = "" if len(reached) else too_short(runs["step"].max(), step).replace("in the paper", "there")
-    where = ("digitised", scenario.name, reading["algorithm"], f"{name} at {captions.steps(step)}")
-    detail = f"median of {captions.count(len(reached), 'seed')}" if len(reached) else ""
+    where = ("digitised", scenario.name, reading["algorithm"], f"{name} at {artefact.steps(step)}")
+    detail = f"median of {artefact.count(len(reached), 'seed')}" if len(reached) else ""
     claim = _claim("digitised", name)
     return judged(claim, where, reached.median(), reading["value"], obstacle=why, detail=detail)

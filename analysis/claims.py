@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import captions, cells, judging, results, statistics
+from analysis import artefact, cells, judging, results, statistics
 from analysis.judging import NAN, Claim, judged, too_short
 from analysis.results import ALL, PUBLISHED_STEPS, WHOLE
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
@@ -113,7 +113,7 @@ def _decided(
 
 def _detail(samples: Sequence[pd.DataFrame], quantity: str) -> str:
     """Return the medians that a claim rests on, and the number of seeds."""
-    seeds = " and ".join(captions.count(len(runs), "seed") for runs in samples)
+    seeds = " and ".join(artefact.count(len(runs), "seed") for runs in samples)
     if not quantity:
         return seeds
     medians = " and ".join(f"{runs[quantity].median():.4g}" for runs in samples)
@@ -183,7 +183,7 @@ def _on_robots(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]
         found = pd.Series([_correlation(own[column], _agents(own)) for _, own in part.groupby(robots)], dtype=float)
         means.append(found.mean())
     obstacle = too_short(measured["steps"].min(), cells.STEPS[name]) if len(measured) else judging.NOT_MEASURED
-    detail = f"mean rank correlation with the agents of one robot, {captions.count(len(measured), 'scenario')}"
+    detail = f"mean rank correlation with the agents of one robot, {artefact.count(len(measured), 'scenario')}"
     return judged(claim, (name, ALL, claim.subject, claim.shown), *means, obstacle=obstacle, detail=detail)
 
 

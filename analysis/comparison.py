@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import captions, results, scores, statistics, tables
+from analysis import artefact, results, scores, statistics
+from analysis.artefact import Printed
 from analysis.results import ALL, MODES, order
-from analysis.tables import Printed
 from workflow import layout
 
 # Column title and number of decimals of each quantity, in the order of the table.
@@ -77,14 +77,14 @@ def aggregates(runs: pd.DataFrame) -> pd.DataFrame:
         own = runs[runs["algorithm"] == algorithm]
         common = {"setting": algorithm, "runs": len(own), "steps": own["steps"].min()}
         rows += [{"quantity": quantity, **_aggregate(own, quantity), **common} for quantity in QUANTITIES]
-    frame = pd.DataFrame(rows).reindex(columns=tables.TIDY)
+    frame = pd.DataFrame(rows).reindex(columns=artefact.TIDY)
     return frame.assign(table="comparison", scenario=ALL, note="")
 
 
 def _cell(row: pd.Series, decimals: int) -> str:
     """Return an aggregate as text, its interval in brackets."""
     value, low, high = row[["ours", "low", "high"]] / (1e6 if row["quantity"] == "feasible_from" else 1)
-    return "never" if np.isinf(value) else tables.interval(value, low, high, decimals)
+    return "never" if np.isinf(value) else artefact.interval(value, low, high, decimals)
 
 
 def _printed(rows: pd.DataFrame) -> Printed:
@@ -150,7 +150,7 @@ def pairs(runs: pd.DataFrame) -> pd.DataFrame:
             found |= {quantity: paired(x, y, score) for quantity, (score, _) in DIFFERENCES.items()}
             common = {"scenario": scenario, "setting": f"{first}{OVER}{second}", "steps": here["steps"].min()}
             rows += [{"quantity": quantity, **values, **common} for quantity, values in found.items()]
-    return pd.DataFrame(rows).reindex(columns=tables.TIDY).assign(table="comparison_pairs", note="")
+    return pd.DataFrame(rows).reindex(columns=artefact.TIDY).assign(table="comparison_pairs", note="")
 
 
 def _printed_pairs(rows: pd.DataFrame) -> Printed:
@@ -160,11 +160,11 @@ def _printed_pairs(rows: pd.DataFrame) -> Printed:
     for setting, own in rows[rows["scenario"] == ALL].groupby("setting", sort=False):
         cells = own.set_index("quantity")[["ours", "low", "high"]]
         name = OVER.join(map(results.label, setting.split(OVER)))
-        lines.append([name, *(tables.interval(*cells.loc[quantity], decimals=2) for quantity in titles)])
+        lines.append([name, *(artefact.interval(*cells.loc[quantity], decimals=2) for quantity in titles)])
     return Printed([("", "X over Y"), *(("", title) for title in titles.values())], lines)
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return one of the two tables of metrics files; `comparison` takes evaluation files among them as well."""
     evaluations = [path for path in paths if Path(path).name.endswith(layout.EVALUATION)]
     metrics = [path for path in paths if path not in set(evaluations)]
@@ -173,6 +173,6 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
     every, missing = results.runs(frame[frame["variant"].eq("default")]), results.missing(metrics, frame)
     if name == "comparison_pairs":
         rows = pairs(runs)
-        return captions.Artefact(rows, OF_PAIRS, every, missing, table=_printed_pairs(rows))
+        return artefact.Artefact(rows, OF_PAIRS, every, missing, table=_printed_pairs(rows))
     rows = aggregates(runs)
-    return captions.Artefact(rows, _says(runs, rows), every, missing, table=_printed(rows))
+    return artefact.Artefact(rows, _says(runs, rows), every, missing, table=_printed(rows))

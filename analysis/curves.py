@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis import captions, results, statistics, style
+from analysis import artefact, results, statistics, style
 from envs.scenarios import SCENARIOS
 
 LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
@@ -235,11 +235,11 @@ def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
     dashes = {LEGACY: "dashed in grey", SAFETY: "dashed in the same colour"}.get(name, "dashed")
     single = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size().max() == 1
     spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
-    spread += "" if drawn.empty else f", each point a mean over {captions.steps(int(drawn['step'].min()))}"
+    spread += "" if drawn.empty else f", each point a mean over {artefact.steps(int(drawn['step'].min()))}"
     return f"{title}. {what}; {spread}; {dashes}: safety bound."
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return one of the figures of metrics files; those of other algorithms or variants are ignored.
 
     Scenarios of which no run is left get no column but a sentence; with nothing at all to show, empty panels say so
@@ -256,7 +256,7 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         REMARKS.get(name, ""),
         f"Not run{', so without a column' if present else ''}: {titles}." if absent else "",
     ]
-    return captions.Artefact(
+    return artefact.Artefact(
         drawn.assign(figure=name),
         _says(name, drawn, runs),
         runs,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import captions, results, tables
+from analysis import artefact, results
+from analysis.artefact import Printed
 from analysis.statistics import estimate, median
-from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 SPEEDS = ["fps", "fps_collect", "fps_update"]
@@ -129,7 +129,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
     rows = measure(each).merge(printed.assign(quantity=quantity), how="outer")
     rows = pd.concat([rows, _compare(each, published, quantity)], ignore_index=True)
-    rows = rows.assign(table=table, note="").reindex(columns=tables.TIDY)
+    rows = rows.assign(table=table, note="").reindex(columns=artefact.TIDY)
     rank = list(published.index)
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
@@ -138,8 +138,8 @@ def _cell(row: pd.Series, kind: str) -> str:
     """Return our number with its interval, or the paper's, as text."""
     decimals = 0 if row.name[2] == "fps" else 2
     if kind == "paper":
-        return tables.number(row["paper"], decimals)
-    return tables.interval(row["ours"], row["low"], row["high"], decimals)
+        return artefact.number(row["paper"], decimals)
+    return artefact.interval(row["ours"], row["low"], row["high"], decimals)
 
 
 def _printed(table: str, rows: pd.DataFrame) -> Printed:
@@ -158,7 +158,7 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
     lines = []
     for scenario in measured_scenarios(rows) or list(dict.fromkeys(rows["scenario"])):
         keys = [((scenario, setting, what), kind) for _, _, setting, what, kind in columns]
-        texts = [_cell(cells.loc[key], kind) if key in cells.index else tables.MISSING for key, kind in keys]
+        texts = [_cell(cells.loc[key], kind) if key in cells.index else artefact.MISSING for key, kind in keys]
         lines.append([SCENARIOS[scenario].title, *texts])
     return Printed([("", "Scenario"), *(column[:2] for column in columns)], lines)
 
@@ -186,13 +186,13 @@ CAPTIONS = {
 INTERVAL = " [95 % bootstrap interval]"
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return Table 1 or 2 of metrics files."""
     frame = results.read(paths, repeats=True)
     rows = tidy(name, frame)
     present = measured_scenarios(rows)
     absent = [SCENARIOS[scenario].title for scenario in dict.fromkeys(rows["scenario"]) if scenario not in present]
-    return captions.Artefact(
+    return artefact.Artefact(
         rows,
         CAPTIONS[name].format(INTERVAL if rows["low"].notna().any() else ""),
         results.runs(frame),

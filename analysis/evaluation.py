@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis import captions, results, statistics, tables
+from analysis import artefact, results, statistics
+from analysis.artefact import Printed
 from analysis.results import IDENTITY, MODES, PER_COST
-from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 # Column title and number of decimals of each quantity, in the order of the table.
@@ -57,7 +57,7 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
                 {"quantity": f"{mode} {name}", "ours": row.median, "low": row.low, "high": row.high, **common}
                 for name, row in zip(shown, summary.itertuples(), strict=True)
             ]
-    frame = pd.DataFrame(rows).reindex(columns=tables.TIDY)
+    frame = pd.DataFrame(rows).reindex(columns=artefact.TIDY)
     single = frame["runs"] < 2  # percentiles of one value say nothing
     return frame.assign(table="evaluation", note="", low=frame["low"].mask(single), high=frame["high"].mask(single))
 
@@ -65,8 +65,8 @@ def tidy(runs: pd.DataFrame) -> pd.DataFrame:
 def _cell(row: pd.Series, decimals: int) -> str:
     """Return a median as text; percentiles of return and cost in brackets, those of the rest stay in the CSV."""
     if row["column"] not in ("episode_return", "episode_cost"):
-        return tables.number(row["ours"], decimals)
-    return tables.interval(row["ours"], row["low"], row["high"], decimals)
+        return artefact.number(row["ours"], decimals)
+    return artefact.interval(row["ours"], row["low"], row["high"], decimals)
 
 
 def _printed(rows: pd.DataFrame) -> Printed:
@@ -90,7 +90,7 @@ def _says(frame: pd.DataFrame, found: pd.DataFrame) -> str:
     spread = "; median over seeds [25-75 % percentiles]" if several else ""
     episodes = frame.groupby(["file", "mode"]).size()
     sentences = [
-        f"Final policies, means over {captions.span(episodes)} seeded episodes in each way of acting: stochastic as in "
+        f"Final policies, means over {artefact.span(episodes)} seeded episodes in each way of acting: stochastic as in "
         f"training, deterministic by the mean action{spread}."
         if len(episodes)
         else "Final policies.",
@@ -100,7 +100,7 @@ def _says(frame: pd.DataFrame, found: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the table of evaluation files."""
     frame = results.evaluations(paths)
     runs = means(frame)
@@ -109,4 +109,4 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
     longest = found.groupby("scenario", observed=True)["steps"].transform("max")
     found = found.assign(whole=~(found["steps"] < results.WHOLE * longest))
     missing = results.missing(paths, frame)
-    return captions.Artefact(rows, _says(frame, found), found, missing, table=_printed(rows))
+    return artefact.Artefact(rows, _says(frame, found), found, missing, table=_printed(rows))

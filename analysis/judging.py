@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis import captions, results
+from analysis import artefact, results
 from analysis.results import WHOLE
 
 COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
@@ -113,4 +113,4 @@ def too_short(steps: float, needed: int) -> str:
     """Return why a run of `steps` steps cannot be compared with one of `needed`; empty if it can."""
     if steps >= WHOLE * needed:
         return ""
-    return f"{captions.steps(int(steps))} here, {captions.steps(needed)} in the paper"
+    return f"{artefact.steps(int(steps))} here, {artefact.steps(needed)} in the paper"

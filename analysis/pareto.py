@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from analysis import captions, results, style
+from analysis import artefact, results, style
 from envs.scenarios import SCENARIOS
 
 COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost", "median_return", "median_cost"]
@@ -104,7 +104,7 @@ def draw(drawn: pd.DataFrame) -> Figure:
     return figure
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the Pareto view of metrics files."""
     frame = results.read(paths)
     drawn = tidy(frame)
@@ -113,4 +113,4 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         [f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}."] if (drawn["final_cost"] < LEAST_COST).any() else []
     )
     says = " ".join([CAPTION, *clipped])
-    return captions.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))
+    return artefact.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from analysis import captions, curves, results, scores, statistics, style
+from analysis import artefact, curves, results, scores, statistics, style
 
 THRESHOLDS = {"return": "Return / HAPPO's median, threshold", "cost": "Cost / bound, threshold"}
 PROFILE = ["line", "quantity", "threshold", "share", "low", "high"]
@@ -176,13 +176,13 @@ def draw_seeds(drawn: pd.DataFrame) -> Figure:
     return figure
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return one of the two figures of metrics files."""
     frame = results.read(paths)
     runs = scores.of_runs(frame)
     every, missing = results.runs(frame[frame["variant"].eq("default")]), results.missing(paths, frame)
     if name == "comparison_seeds":
         drawn = agreement(runs)
-        return captions.Artefact(drawn, OF_SEEDS, every, missing, figure=draw_seeds(drawn))
+        return artefact.Artefact(drawn, OF_SEEDS, every, missing, figure=draw_seeds(drawn))
     drawn = profiles(runs)
-    return captions.Artefact(drawn, OF_PROFILES, every, missing, figure=draw_profiles(drawn))
+    return artefact.Artefact(drawn, OF_PROFILES, every, missing, figure=draw_profiles(drawn))

@@ -22,7 +22,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from analysis import captions, files, judging, manifest, results
+from analysis import artefact, files, judging, manifest, results
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
@@ -253,7 +253,7 @@ def _facts(options: argparse.Namespace, states: Mapping[str, int]) -> dict[str, 
     """Return what the head of the page says of the suite, by name."""
     ended = ", ".join(f"{number} {state}" for state, number in states.items())
     facts = {
-        "Training": f"{captions.steps(options.steps)} per run",
+        "Training": f"{artefact.steps(options.steps)} per run",
         "Seeds": f"{len(options.seeds)} ({', '.join(map(str, options.seeds))})",
         "Algorithms": ", ".join(map(results.label, options.algorithms)),
         "Scenarios": ", ".join(map(scenario_title, options.scenarios)),
@@ -292,10 +292,10 @@ def main() -> None:
         "suite": options.suite,
         "facts": _facts(options, listed.states),
         "short": options.steps < WHOLE * results.PUBLISHED_STEPS,
-        "steps": captions.steps(options.steps),
-        "published": captions.steps(results.PUBLISHED_STEPS),
+        "steps": artefact.steps(options.steps),
+        "published": artefact.steps(results.PUBLISHED_STEPS),
         "absent": len(listed.absent),
-        "named": captions.named(listed.absent),
+        "named": artefact.named(listed.absent),
         "sections": sections(read(options.artefacts)),
         "verdict": verdicts(options.verdict) if options.verdict else None,
         "videos": videos(options.videos),

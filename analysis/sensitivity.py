@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import captions, results, tables
+from analysis import artefact, results
+from analysis.artefact import Printed
 from analysis.results import ALL
 from analysis.statistics import estimate, median
-from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 # Published numbers, their column and its title; the setting that is varied, and its value in the supplement's runs.
 TABLES = {
     "table3": ("table3_lambda", "lambda", "λ", "lam", 2.2),
-    "table4": ("table4_nu_max", "nu_max", tables.NU_MAX, "nu_max", 1.3),
+    "table4": ("table4_nu_max", "nu_max", artefact.NU_MAX, "nu_max", 1.3),
 }
 QUANTITIES = {"reward": "final_return", "cost": "final_cost"}
 PUBLISHED_SCENARIOS = 4
@@ -108,13 +108,13 @@ def tidy(table: str, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame
     ranks = {"setting": values, "quantity": list(QUANTITIES), "scenario": [*SCENARIOS, ALL]}
     frame = pd.DataFrame(rows).merge(printed, how="outer", on=list(ranks)).fillna({"note": ""})
     frame = frame.sort_values(list(ranks), key=lambda column: column.map(ranks[column.name].index), ignore_index=True)
-    return frame.assign(table=table)[tables.TIDY]
+    return frame.assign(table=table)[artefact.TIDY]
 
 
 def _text_of(cell: pd.Series) -> str:
     """Return "0.964 (0.950)": ours, a dagger if noted, and the paper's in parentheses."""
     flag = "†" if cell["note"] and pd.notna(cell["ours"]) else ""
-    return f"{tables.number(cell['ours'], 3)}{flag} ({tables.number(cell['paper'], 3)})"
+    return f"{artefact.number(cell['ours'], 3)}{flag} ({artefact.number(cell['paper'], 3)})"
 
 
 def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
@@ -148,7 +148,7 @@ def _published(runs: pd.DataFrame, parameter: str, usual: float) -> float:
     return float(next((value for value in found if value is not None), usual))
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return Table 3 or 4 of metrics files."""
     _, _, title, parameter, usual = TABLES[name]
     frame = results.read(paths)
@@ -163,4 +163,4 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         f"MAFOCOPS for several values of {title}, divided by HAPPO's; the paper's value in parentheses."
     )
     table = _printed(name, rows, columns)
-    return captions.Artefact(rows, says, runs, missing, _remarks(rows), table=table)
+    return artefact.Artefact(rows, says, runs, missing, _remarks(rows), table=table)

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis import captions, efficiency, results, style, tables
+from analysis import artefact, efficiency, results, style
+from analysis.artefact import Printed
 from analysis.results import SPEEDS
-from analysis.tables import Printed
 from envs.scenarios import SCENARIOS
 
 FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAgent Ant"}
@@ -124,7 +124,7 @@ def _speeds(frame: pd.DataFrame) -> Printed:
         [
             SCENARIOS[row["scenario"]].title,
             results.label(row["algorithm"]),
-            *(tables.number(row[name], places) for name, places in decimals.items()),
+            *(artefact.number(row[name], places) for name, places in decimals.items()),
         ]
         for _, row in frame.iterrows()
     ]
@@ -146,7 +146,7 @@ def _speed_ups(frame: pd.DataFrame) -> Printed:
     """Return the layout of `speed_up`."""
     ratios = speed_up(frame)
     rows = [
-        [SCENARIOS[name].title, *(tables.number(value, 2) for value in row)]
+        [SCENARIOS[name].title, *(artefact.number(value, 2) for value in row)]
         for name, row in zip(ratios.index, ratios.to_numpy(), strict=True)
     ]
     return Printed([("", "Scenario"), ("", "Measured"), ("Paper,", "Table 1")], rows)
@@ -161,21 +161,21 @@ def _says(frame: pd.DataFrame) -> str:
             "medians over rounds of one iteration after a warm-up; ratio: end to end / physics.",
             "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps "
             "per second end to end.",
-            f"{captions.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
+            f"{artefact.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
         ]
     )
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return `iteration_time` of metrics files, or `benchmark` of measurements."""
     if name == "benchmark":
         frame = measured(results.measurements(paths))
-        below = tables.markdown(_speed_ups(frame), "End-to-end speed of MAFOCOPS divided by MACPO's:")
+        below = artefact.markdown(_speed_ups(frame), "End-to-end speed of MAFOCOPS divided by MACPO's:")
         figure = draw(frame.assign(speed=frame["end_to_end"]), BENCHMARK)
-        return captions.Artefact(frame, _says(frame), None, figure=figure, table=_speeds(frame), more=below)
+        return artefact.Artefact(frame, _says(frame), None, figure=figure, table=_speeds(frame), more=below)
     frame = results.read(paths, repeats=True)
     rows = iterations(frame)
-    return captions.Artefact(
+    return artefact.Artefact(
         rows,
         CAPTION,
         results.runs(frame),

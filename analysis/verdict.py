@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import captions, cells, claims, files, manifest, results, tables
+from analysis import artefact, cells, claims, files, manifest, results
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from envs.scenarios import SCENARIOS
 
@@ -23,8 +23,8 @@ DECIMALS = 3
 
 
 def _read(path: str) -> pd.DataFrame:
-    """Return one of Tables 1 to 4 as `tables.save` wrote it, or raise ValueError with what is wrong with it."""
-    frame = files.table(path, "a table of this package", tables.TIDY)
+    """Return one of Tables 1 to 4 as `artefact.save` wrote it, or raise ValueError with what is wrong with it."""
+    frame = files.table(path, "a table of this package", artefact.TIDY)
     for column in NUMBERS & set(frame):
         frame[column] = files.numbers(path, frame[column])
     if frame["table"].nunique() != 1 or frame["table"].iloc[0] not in cells.STEPS:
@@ -60,26 +60,26 @@ def _scenario(name: str) -> str:
     return SCENARIOS[name].title if name in SCENARIOS else name
 
 
-def _summary(verdicts: pd.DataFrame) -> tables.Printed:
+def _summary(verdicts: pd.DataFrame) -> artefact.Printed:
     """Return how many cells, statements and readings of each artefact were measured, and what became of them."""
     rows = []
-    for (artefact, kind), group in verdicts.groupby(["artefact", "kind"], sort=False):
+    for (name, kind), group in verdicts.groupby(["artefact", "kind"], sort=False):
         counts = [str((group["verdict"] == verdict).sum()) for verdict in (PASS, MISS, NOT_COMPARABLE)]
-        rows.append([f"{title(artefact)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
-    return tables.Printed([("", name) for name in ("what", "measured", PASS, MISS, NOT_COMPARABLE)], rows)
+        rows.append([f"{title(name)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
+    return artefact.Printed([("", name) for name in ("what", "measured", PASS, MISS, NOT_COMPARABLE)], rows)
 
 
 def _list(verdicts: pd.DataFrame, head: str) -> str:
     """Return a section that lists comparisons; those without a number of ours are only counted."""
     measured = verdicts[verdicts["ours"].notna()]
-    numbers = {name: measured[name].map(lambda x: tables.number(x, DECIMALS)) for name in ("ours", "paper")}
+    numbers = {name: measured[name].map(lambda x: artefact.number(x, DECIMALS)) for name in ("ours", "paper")}
     shown = measured.assign(scenario=measured["scenario"].map(_scenario), **numbers)[LISTED]
     rest = len(verdicts) - len(measured)
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
     if measured.empty:
         return f"## {head}\n\n{more}\n"
-    table = tables.Printed([("", name) for name in LISTED], [list(map(str, row)) for row in shown.to_numpy()])
-    return "\n".join(filter(None, [tables.markdown(table, f"## {head}"), more and f"{more}\n"]))
+    table = artefact.Printed([("", name) for name in LISTED], [list(map(str, row)) for row in shown.to_numpy()])
+    return "\n".join(filter(None, [artefact.markdown(table, f"## {head}"), more and f"{more}\n"]))
 
 
 def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
@@ -94,7 +94,7 @@ def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
         yield _list(group, title(name))
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the verdict on tables and runs.
 
     Args:
@@ -120,4 +120,4 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
         "prints no spread. Not comparable is what was not measured, not for long enough, or belongs to a machine."
     )
     more = "\n".join(_lists(verdicts))
-    return captions.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)
+    return artefact.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)

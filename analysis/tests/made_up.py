@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import judging, report, style, tables
+from analysis import artefact, judging, report, style
 
 CAPTION = "Figure 2. A line & its <caption>, long enough for two rows of text below the drawing. 1 run, none missing."
 VERDICTS = [("table1", "pass"), ("table1", "miss"), ("table1", "pass"), ("figure2", "not comparable")]
@@ -48,9 +48,9 @@ def make(folder: Path) -> dict[str, list]:
         number = f"Figure {name[-1]}. " if name.startswith("figure") else ""
         figure(results / f"figures/{name}", CAPTION.replace("Figure 2. ", number))
     row = {"table": "table1", "scenario": "ant_2x4", "ours": 1.5, "runs": 1, "steps": 2000}
-    printed = tables.Printed([("", "Scenario"), ("Ours", "MACPO")], [["Ant <2x4>", "1.50"], ["Ant 4x2", "n/a"]])
-    tidy = pd.DataFrame([row]).reindex(columns=tables.TIDY)
-    tables.save(tidy, printed, "Table 1. Speed.", "table1", results / "tables/table1")
+    printed = artefact.Printed([("", "Scenario"), ("Ours", "MACPO")], [["Ant <2x4>", "1.50"], ["Ant 4x2", "n/a"]])
+    tidy = pd.DataFrame([row]).reindex(columns=artefact.TIDY)
+    artefact.save(tidy, printed, "Table 1. Speed.", "table1", results / "tables/table1")
     unsorted = VERDICTS[-1:] + VERDICTS[:-1]  # the page shows what was judged first
     verdicts = pd.DataFrame(unsorted, columns=["artefact", "verdict"]).reindex(columns=judging.COLUMNS)
     verdicts = verdicts.assign(scenario="ant_2x4", ours=[np.nan, 3.0, 20.0, 100.0], source="a source", reason="why")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from analysis import judging, report, tables
+from analysis import artefact, judging, report
 from analysis.tests.made_up import CAPTION, RUN, build, figure, make
 from workflow.artefacts import ROWS
 
@@ -176,8 +176,8 @@ def cells(page: str) -> list[list[tuple[str, str]]]:
 
 
 def test_our_markdown_becomes_a_table_cell_by_cell_and_nothing_in_it_becomes_html():
-    printed = tables.Printed([("", "Name"), ("A", "b")], [["<b>x</b>", "0.90† (0.96)"], ["`y` & z", "never"]])
-    made = report.html(tables.markdown(printed, "A caption."), 'of "x"')
+    printed = artefact.Printed([("", "Name"), ("A", "b")], [["<b>x</b>", "0.90† (0.96)"], ["`y` & z", "never"]])
+    made = report.html(artefact.markdown(printed, "A caption."), 'of "x"')
     number, row = 'class="number"', 'th scope="row"'
     assert cells(made) == [
         [('th scope="col"', "Name"), (f'th {number} scope="col"', "A b")],

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import __main__ as driver
-from analysis import cells, claims, efficiency, judging, results, sensitivity, tables, verdict
+from analysis import artefact, cells, claims, efficiency, judging, results, sensitivity, verdict
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.tests.conftest import ALGORITHMS, rows_of_run
 from envs.scenarios import SCENARIOS
@@ -33,7 +33,7 @@ def table(name: str, steps: int | None = None) -> pd.DataFrame:
     rows = empty(name).drop(columns=["ours", "low", "high", "runs", "steps", "note", "table"])
     steps = cells.STEPS[name] if steps is None else steps
     context = {"table": name, "runs": 5, "steps": steps, "note": "", "low": np.nan, "high": np.nan}
-    return rows.assign(ours=rows["paper"], **context)[tables.TIDY]
+    return rows.assign(ours=rows["paper"], **context)[artefact.TIDY]
 
 
 def judge(rows) -> pd.DataFrame:
@@ -317,7 +317,7 @@ def test_the_page_begins_with_counts_and_misses_and_lists_what_was_measured(writ
     here = given["scenario"].isin(["ant_2x4", "halfcheetah_2x3"])
     given.loc[0, "ours"] += 1
     given.loc[~here, "ours"] = np.nan
-    tables.save(given, tables.Printed([("", "a")], []), "A caption.", "table3", tmp_path / "table3")
+    artefact.save(given, artefact.Printed([("", "a")], []), "A caption.", "table3", tmp_path / "table3")
     metrics = [write(), write(algorithm="macpo", episode_return=50.0)]
     command(driver, "verdict", tmp_path / "table3.csv", *metrics, "--output", tmp_path / "v")
     listed = pd.read_csv(tmp_path / "v.csv")

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-from analysis import captions, results, style
+from analysis import artefact, results, style
 
 
-def make(name: str, paths: Sequence[str]) -> captions.Artefact:
+def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the figure of metrics files: one point per run, the share of its iterations above the bound."""
     frame = results.read(paths)
     above = frame.assign(above=frame["violation"] > 0).groupby(results.IDENTITY, observed=True)["above"]
@@ -20,4 +20,4 @@ def make(name: str, paths: Sequence[str]) -> captions.Artefact:
     axis.set(xlim=(-0.02, 1.02), xlabel="Share of iterations above the bound", ylabel="")
     axis.set_yticks(axis.get_yticks(), [results.label(text.get_text()) for text in axis.get_yticklabels()])
     runs, failed = results.runs(frame), results.missing(paths, frame)
-    return captions.Artefact(shares, "Violations in training, a point for each run.", runs, failed, figure=figure)
+    return artefact.Artefact(shares, "Violations in training, a point for each run.", runs, failed, figure=figure)
