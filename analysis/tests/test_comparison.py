@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -236,3 +238,22 @@ def test_unfinished_runs_and_other_variants_are_left_out(write):
     metrics = [write(), write(variant="legacy"), write(seed=1, steps=1_000_000, iterations=2)]
     runs = scores.of_runs(results.read(metrics))
     assert runs[["variant", "seed"]].to_numpy().tolist() == [["default", 0]]
+
+
+def many_runs(seeds):
+    """Return made-up scores of all algorithms on three scenarios, skewed as returns and costs are."""
+    names = [(s, a, k) for s in ("ant_2x4", "ant_4x2", "halfcheetah_2x3") for a in ALGORITHMS for k in range(seeds)]
+    runs = pd.DataFrame(names, columns=["scenario", "algorithm", "seed"]).assign(steps=10_000_000)
+    drawn = np.random.default_rng(0).lognormal(size=(len(runs), 3))
+    return runs.assign(**dict(zip(("return", "cost", "rank"), drawn.T, strict=True)), final_return=drawn[:, 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [comparison.pairs, profiles.profiles])
+def test_the_comparison_grows_no_faster_than_the_number_of_runs(part):
+    spent = []
+    for seeds in (20, 160):
+        start = time.process_time()
+        part(many_runs(seeds))
+        spent.append(time.process_time() - start)
+    assert spent[1] < 8 * 1.5 * spent[0]
