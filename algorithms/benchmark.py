@@ -59,9 +59,9 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
     import torch
 
     from .core.learner import Learner, Sizes
-    from .core.memory import peak_rss_mib
     from .core.rollout import Collector
-    from .core.run import bounds
+    from .run.memory import peak_rss_mib
+    from .run.run import bounds
 
     torch.set_num_threads(1)
     env = Recorder(env_maker(task, threads)())
@@ -120,7 +120,7 @@ def main() -> None:
 
 def write_row(path: Path, row: dict) -> None:
     """Write one measurement as a CSV of a header and a row."""
-    from .core.folder import write_metrics
+    from .run.folder import write_metrics
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_metrics(path, [row])

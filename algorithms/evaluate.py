@@ -33,9 +33,9 @@ def load(folder: Path) -> tuple[dict, object]:
     """
     import torch
 
-    from .core.folder import read_record
     from .core.policy import Actor
     from .core.rollout import Ensemble
+    from .run.folder import read_record
 
     path = folder / "policy.pt"
     if not path.exists():
@@ -147,7 +147,7 @@ def main() -> None:
         run = None if failed(options.folder) else load(options.folder)
     except ValueError as error:
         refuse(error)
-    from .core.folder import replace, write_metrics
+    from .run.folder import replace, write_metrics
 
     try:
         if run is None:

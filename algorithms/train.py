@@ -20,7 +20,7 @@ from pathlib import Path
 import envs
 from workflow import layout
 
-from .core.signals import end_at_once
+from .run.signals import end_at_once
 
 VARIANT = re.compile(r"[\w=+-][\w.,=+-]*")  # a variant is the name of a folder
 
@@ -54,7 +54,7 @@ def arguments(**options: bool) -> Parser:
 def task_of(options: argparse.Namespace) -> tuple:
     """Return the `Task` and the algorithm's class, or raise ValueError with one sentence."""
     from .core.config import parse
-    from .core.run import Task
+    from .run.run import Task
 
     envs.scenarios.get(options.scenario)
     algorithm = class_of(options.algorithm)
@@ -165,9 +165,9 @@ def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
     try:
         task, algorithm = task_of(options)
         device = device_of(options.device)
-        from .core.folder import check
-        from .core.lock import locked
-        from .core.run import Run
+        from .run.folder import check
+        from .run.lock import locked
+        from .run.run import Run
 
         folder = options.output or Path("results", _place(task).folder)
         complete = check(folder, task)

@@ -12,10 +12,9 @@ from pathlib import Path
 from envs.scenarios import OPTIONS
 
 ROOT = Path(__file__).parent.parent
-# Files that cannot change a number of a training: drawing, the interface for other libraries, and the life of a run.
-_IRRELEVANT = {"parallel.py", "rendering.py"} | {
-    f"{name}.py" for name in ("checkpoint", "folder", "lock", "memory", "provenance", "signals")
-}
+# Files that cannot change a number of a training: drawing and the interface for other libraries. Of `algorithms/run`,
+# the life of a run, only run.py can.
+_IRRELEVANT = {"parallel.py", "rendering.py"}
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What every algorithm shares: settings, networks, collection, critics, the iteration, and the run folder."""
+"""What every algorithm shares: settings, networks, collection, critics and the iteration."""

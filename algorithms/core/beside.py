@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..run.memory import peak_rss_mib
 from .critic import Critics
-from .memory import peak_rss_mib
 
 
 class Beside:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from algorithms.core.run import Run
+from algorithms.run.run import Run
 from algorithms.train import arguments, env_maker, task_of
 
 torch.set_num_threads(1)

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from algorithms import evaluate, train
-from algorithms.core import checkpoint
-from algorithms.core import run as run_module
-from algorithms.core.signals import end_at_once
+from algorithms.run import checkpoint
+from algorithms.run import run as run_module
+from algorithms.run.signals import end_at_once
 
 from .conftest import TINY
 from .test_run import lasting, rows_of

@@ -313,53 +313,53 @@ MUTATIONS = [
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
     ),
     Mutation("ranges not checked", "core/config.py", "math.isnan(number) or number < 0", "False", "settings"),
-    Mutation("other settings resumed", "core/folder.py", "        if changed:", "        if False:", "run"),
+    Mutation("other settings resumed", "run/folder.py", "        if changed:", "        if False:", "run"),
     Mutation(
         "rows beyond the checkpoint kept",
-        "core/run.py",
+        "run/run.py",
         'write_metrics(self.folder / "metrics.csv", self.rows)',
         '(self.folder / "metrics.csv").touch()',
         "run",
     ),
     Mutation(
-        "checksum not compared", "core/checkpoint.py", "if _digest(version, content) != digest", "if 0", "checkpoint"
+        "checksum not compared", "run/checkpoint.py", "if _digest(version, content) != digest", "if 0", "checkpoint"
     ),
-    Mutation("format not compared", "core/checkpoint.py", "if version != FORMAT", "if 0", "checkpoint"),
+    Mutation("format not compared", "run/checkpoint.py", "if version != FORMAT", "if 0", "checkpoint"),
     Mutation(
         "damaged checkpoint kept",
-        "core/checkpoint.py",
+        "run/checkpoint.py",
         "            os.replace(path, folder / NEWEST)",
         "            pass",
         "checkpoint",
     ),
     Mutation(
-        "checkpoint written in its place", "core/folder.py", 'path.with_name(f"{path.name}.part")', "path", "checkpoint"
+        "checkpoint written in its place", "run/folder.py", 'path.with_name(f"{path.name}.part")', "path", "checkpoint"
     ),
-    Mutation("checkpoint not synced", "core/folder.py", "os.fsync(file.fileno())", "pass", "checkpoint"),
-    Mutation("folder not synced", "core/checkpoint.py", "    sync(folder)\n", "", "checkpoint"),
+    Mutation("checkpoint not synced", "run/folder.py", "os.fsync(file.fileno())", "pass", "checkpoint"),
+    Mutation("folder not synced", "run/checkpoint.py", "    sync(folder)\n", "", "checkpoint"),
     Mutation(
         "unreadable types saved",
-        "core/checkpoint.py",
+        "run/checkpoint.py",
         "type(tree) in (bool, int, float, str, bytes)",
         "True",
         "checkpoint",
     ),
     Mutation(
         "saving as often on a slow disk",
-        "core/run.py",
+        "run/run.py",
         "max(CHECKPOINT_INTERVAL, spent / CHECKPOINT_SHARE)",
         "CHECKPOINT_INTERVAL",
         "checkpoint",
     ),
-    Mutation("folder not locked", "core/lock.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "faults"),
-    Mutation("half a row left", "core/folder.py", "        os.truncate(path, size)\n", "", "faults"),
-    Mutation("half a file left", "core/folder.py", "            part.unlink()\n", "            pass\n", "faults"),
-    Mutation("stopping without saving", "core/run.py", "if stopped or time", "if time", "faults run"),
+    Mutation("folder not locked", "run/lock.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "faults"),
+    Mutation("half a row left", "run/folder.py", "        os.truncate(path, size)\n", "", "faults"),
+    Mutation("half a file left", "run/folder.py", "            part.unlink()\n", "            pass\n", "faults"),
+    Mutation("stopping without saving", "run/run.py", "if stopped or time", "if time", "faults run"),
     Mutation(
-        "going on after a signal", "core/run.py", "                if stopped:", "                if False:", "faults"
+        "going on after a signal", "run/run.py", "                if stopped:", "                if False:", "faults"
     ),
-    Mutation("never ending at once", "core/signals.py", "now - first > GRACE", "False", "faults"),
-    Mutation("one request counted as two", "core/signals.py", "and now - first > GRACE", "", "faults"),
+    Mutation("never ending at once", "run/signals.py", "now - first > GRACE", "False", "faults"),
+    Mutation("one request counted as two", "run/signals.py", "and now - first > GRACE", "", "faults"),
     Mutation(
         "worlds not restored", "core/rollout.py", '        self.env.load_state_dict(state["env"])\n', "", "checkpoint"
     ),
@@ -379,7 +379,7 @@ MUTATIONS = [
     ),
     Mutation(
         "foreign metrics overwritten",
-        "core/folder.py",
+        "run/folder.py",
         'if (folder / "metrics.csv").exists():',
         "if False:",
         "run",
@@ -413,7 +413,7 @@ MUTATIONS = [
         "0 * unstable",
         "numerical_faults",
     ),
-    Mutation("no fault.pt", "core/run.py", "                self._save_fault(error)\n", "", "numerical_faults"),
+    Mutation("no fault.pt", "run/run.py", "                self._save_fault(error)\n", "", "numerical_faults"),
     Mutation(
         "work beside is lost with its process", "core/beside.py", "self.critics.regress(*self._work)", "pass", "learner"
     ),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.core import checkpoint
-from algorithms.core import run as run_module
+from algorithms.run import checkpoint
+from algorithms.run import run as run_module
 
 from .test_run import lasting, quiet
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from algorithms import ALGORITHMS, train
-from algorithms.core import checkpoint, provenance
-from algorithms.core import signals as signals_module
+from algorithms.run import checkpoint, provenance
+from algorithms.run import signals as signals_module
 
 from .faults import (
     Trials,

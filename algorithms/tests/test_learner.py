@@ -8,9 +8,9 @@ import torch
 
 from algorithms import ALGORITHMS, HAPPO, MAFOCOPS
 from algorithms.core.learner import STALE_INTERVAL, Sizes
-from algorithms.core.memory import update_peak
 from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
+from algorithms.run.memory import update_peak
 
 from .reference import CPU, independent, make_learner, make_rollout
 

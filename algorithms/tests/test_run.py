@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from algorithms import ALGORITHMS, benchmark, evaluate, train
-from algorithms.core import run as run_module
+from algorithms.run import run as run_module
 from envs import vector
 from envs.scenarios import SCENARIOS
 from envs.vector import Step

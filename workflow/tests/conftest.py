@@ -179,7 +179,7 @@ def real_projects(tmp_path) -> Iterator[tuple[Project, Project]]:
     """Two copies with the trainer as it is, but for checkpoints after every iteration."""
     roots = [_copy(tmp_path / name) for name in ("project", "other")]
     for root in roots:
-        path = root / "algorithms/core/run.py"
+        path = root / "algorithms/run/run.py"
         often = re.sub(
             r"^(CHECKPOINT_\w+) = [\d.]+",
             lambda found: f"{found[1]} = {WHENEVER[found[1]]}",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import Config
+from ..core.config import Config
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..core.config import Config
+from ..core.learner import Learner, Sizes
+from ..core.networks import NotFinite
+from ..core.rollout import Collector, Rollout
 from . import checkpoint
-from .config import Config
 from .folder import Task, append_metrics, check, read_record, replace, write_metrics, write_record
-from .learner import Learner, Sizes
 from .memory import gpu_process_mib, peak_rss_mib, update_peak
-from .networks import NotFinite
 from .provenance import now, provenance
-from .rollout import Collector, Rollout
 from .signals import end_after_iteration
 
 CHECKPOINT_INTERVAL = 30.0  # seconds of training that an interruption may cost
