@@ -90,7 +90,7 @@ class SafeParallelEnv(ParallelEnv):
         return answer
 
     def render(self) -> np.ndarray:
-        """Return the present state as an image, (480, 640, 3) uint8, with red walls, obstacle or finger if it is unsafe.
+        """Return the present state as an image, (480, 640, 3) uint8, with what is unsafe in red.
 
         Raises:
             RuntimeError: if the environment was made without a render mode or the machine has no OpenGL.

@@ -79,7 +79,7 @@ SCENES = {
         size=(0.03, 0.03, 0.04),
         starts=(_FIRST,),
         goals=((0.0, -0.64, 0.54),),
-        colors=((0.85, 0.55, 0.25),),
+        colors=((0.4, 0.55, 0.85),),
     ),
     "shadowhandreorientation": Scene(
         second=-1.15,
@@ -87,7 +87,7 @@ SCENES = {
         size=(0.025, 0.025, 0.025),
         starts=(_FIRST, _SECOND),
         goals=(_FIRST, _SECOND),
-        colors=((0.85, 0.55, 0.25), (0.3, 0.6, 0.45)),
+        colors=((0.4, 0.55, 0.85), (0.3, 0.6, 0.45)),
     ),
 }
 
