@@ -58,9 +58,9 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
     """Return the medians over `rounds` of physics, collect, update and end-to-end FPS and of their ratio."""
     import torch
 
+    from .core.beside import peak_rss_mib
     from .core.learner import Learner, Sizes
     from .core.rollout import Collector
-    from .run.memory import peak_rss_mib
     from .run.run import bounds
 
     torch.set_num_threads(1)

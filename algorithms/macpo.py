@@ -4,11 +4,22 @@ Agent i_h solves  max E[ratio M]  s.t.  J_C + E[ratio A_c] <= d  and  KL(pi_k ||
 objective and constraint and second order in the KL: a natural-gradient step by conjugate gradients and CPO's dual,
 then a line search on the true quantities. M is not applied to the costs (the constraint has none). The constraint and
 the standardised cost advantage are brought to the same scale: c = (J_C - d) / (episode length * sigma_c). Several
-costs: all constraints enter the dual at once (see `core.trust_region`), and the line search asks for each of them.
+costs: all constraints enter the dual at once, and the line search asks for each of them.
+
+The step s solves
+
+    minimise g . s   subject to   c_j + b_j . s <= 0 for every cost j,   s . H s / 2 <= delta.
+
+With one cost this is CPO's problem (Achiam et al. 2017) and `solve` gives CPO's answer, cases and all. With several it
+is solved exactly too: a convex problem whose optimum is the only point that satisfies the Karush-Kuhn-Tucker
+conditions, found by trying every set of active constraints (2^C of them; C is 1 or 2 here).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +29,17 @@ from .core.config import LEGACY
 from .core.config import Config as CoreConfig
 from .core.learner import Batch
 from .core.policy import STD_SCALE, Actor, Gaussian
-from .core.trust_region import BOUNDARY, RECOVERY, Solution, conjugate_gradient, solve
+
+RECOVERY, REPAIR, BOUNDARY, FREE = 0, 1, 2, 3  # see `solve`
+TINY = 1e-8
+
+
+class Solution(NamedTuple):
+    """Weights of the step s = -(v + nu . w) / lam; a recovery step is s = -nu . w."""
+
+    case: int
+    lam: float
+    nu: np.ndarray  # (C,)
 
 
 @dataclass(frozen=True)
@@ -168,3 +189,68 @@ def misprinted_kl(old: Gaussian, new: Gaussian) -> np.ndarray:
     """Return the original code's "KL(old || new)" (B,), in which the log-std term has the wrong sign (Q1)."""
     shift = np.square(old.mean - new.mean) + np.square(old.std)
     return (np.log(old.std / new.std) + shift / (2 * np.square(new.std)) - 0.5).sum(1)
+
+
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], b: Tensor, iterations: int = 10, tolerance: float = 1e-10
+) -> Tensor:
+    """Return x (P,) with `product(x)` close to b (P,), for a symmetric positive definite `product`."""
+    x, residual = torch.zeros_like(b), b.clone()
+    direction, squared = b.clone(), b @ b
+    for _ in range(iterations):
+        if squared < tolerance:
+            break
+        image = product(direction)
+        step = squared / (direction @ image)
+        x += step * direction
+        residual -= step * image
+        previous, squared = squared, residual @ residual
+        direction = residual + squared / previous * direction
+    return x
+
+
+def solve(q: float, r: np.ndarray, s: np.ndarray, c: np.ndarray, delta: float) -> Solution:
+    """Return the optimal multipliers of the problem above.
+
+    Args:
+        q: g . H^-1 g.
+        r: b_j . H^-1 g (C,).
+        s: b_j . H^-1 b_k (C, C).
+        c: constraint values at the present policy (C,); positive means violated.
+        delta: radius.
+
+    Returns:
+        The solution with its case: FREE, no constraint binds; BOUNDARY, some bind and all hold now; REPAIR, some are
+        violated now and the step mends them; RECOVERY, no point of the ball satisfies all: go down the violated
+        costs' sum.
+    """
+    for size in range(len(c) + 1):
+        for active in map(list, combinations(range(len(c)), size)):
+            found = _stationary(q, r, s, c, delta, active)
+            if found is not None:
+                lam, nu = found
+                case = FREE if size == 0 else REPAIR if (c >= 0).any() else BOUNDARY
+                return Solution(case, lam, nu)
+    violated = (c > 0).astype(float)
+    curvature = violated @ s @ violated
+    return Solution(RECOVERY, 1.0, violated * (np.sqrt(2 * delta / curvature) if curvature > TINY else 0.0))
+
+
+def _stationary(
+    q: float, r: np.ndarray, s: np.ndarray, c: np.ndarray, delta: float, active: list[int]
+) -> tuple[float, np.ndarray] | None:
+    """Return (lam, nu) of the KKT point with these constraints active, or None if there is none."""
+    inner = s[np.ix_(active, active)]
+    if active and np.linalg.eigvalsh(inner)[0] <= TINY * max(1.0, inner.max()):
+        return None
+    solved = np.linalg.solve(inner, np.stack([r[active], c[active]], 1)) if active else np.zeros((0, 2))
+    numerator = q - r[active] @ solved[:, 0]  # A: what of g is left beside the active constraints
+    denominator = 2 * delta - c[active] @ solved[:, 1]  # B: what of the ball is left on the active boundary
+    if denominator <= 0:
+        return None
+    lam = np.sqrt(max(numerator, TINY**2) / denominator)
+    nu = np.zeros(len(c))
+    nu[active] = lam * solved[:, 1] - solved[:, 0]
+    value = c - (r + s @ nu) / lam  # c_j + b_j . s at the candidate
+    slack = np.delete(value, active)
+    return (lam, nu) if (nu >= 0).all() and (slack <= 1e-10 * (1 + np.abs(np.delete(c, active)))).all() else None

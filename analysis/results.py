@@ -208,9 +208,10 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
         values = np.concatenate([np.empty(0), *(numbers[:, column] for *_, numbers in entries)])
         frame[name] = values.astype(np.int64) if name in COUNTS else values
     # A foreign file need not know the bound: the variant may name it, else it is the scenario's.
-    named = pd.to_numeric(heads["variant"].astype(str).str.extract(r"^safety_bound=(.+)$", expand=False))
-    published = heads["scenario"].astype(object).map({name: row.bound for name, row in scenarios.SCENARIOS.items()})
-    bounds = dict(zip(heads["file"], named.fillna(published), strict=True))
+    bounds = {
+        file: scenarios.bound_of(scenario, variant) if scenario in scenarios.SCENARIOS else np.nan
+        for file, scenario, variant in zip(heads["file"], heads["scenario"], heads["variant"], strict=True)
+    }
     frame["bound"] = frame["bound"].fillna(frame["file"].astype(object).map(bounds).astype(float))
     frame["violation"] = frame["violation"].fillna(frame["episode_cost"] - frame["bound"])
     return frame

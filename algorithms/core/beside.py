@@ -7,13 +7,14 @@ interpreter lock. The arithmetic is the same wherever it runs, so a run has the 
 import contextlib
 import multiprocessing
 import pickle
+import resource
 import signal
+import sys
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..run.memory import peak_rss_mib
 from .critic import Critics
 
 
@@ -42,6 +43,12 @@ class Beside:
             self.critics.regress(*self._work)
         else:
             self.critics.load_state_dict(state)
+
+
+def peak_rss_mib() -> float:
+    """Return the largest resident set of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _serve(connection, arguments: tuple) -> None:

@@ -1,8 +1,6 @@
 """How much memory a run takes: peak resident set, peak tensor bytes during the update, and a GPU's own figures."""
 
 import os
-import resource
-import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 MIB = 2**20
-
-
-def peak_rss_mib() -> float:
-    """Return the largest resident set of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return peak / (MIB if sys.platform == "darwin" else 1024)
 
 
 def gpu_process_mib(device: torch.device) -> float | None:

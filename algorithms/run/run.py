@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..core.beside import peak_rss_mib
 from ..core.config import Config
 from ..core.learner import Learner, Sizes
 from ..core.networks import NotFinite
 from ..core.rollout import Collector, Rollout
 from . import checkpoint
 from .folder import Task, append_metrics, check, read_record, replace, write_metrics, write_record
-from .memory import gpu_process_mib, peak_rss_mib, update_peak
+from .memory import gpu_process_mib, update_peak
 from .provenance import now, provenance
 from .signals import end_after_iteration
 

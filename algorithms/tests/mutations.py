@@ -230,28 +230,26 @@ MUTATIONS = [
     # MACPO
     Mutation(
         "multipliers swapped",
-        "core/trust_region.py",
+        "macpo.py",
         "return Solution(case, lam, nu)",
         "return Solution(case, float(nu.sum() + 1e-9), nu * 0 + lam)",
         "macpo",
     ),
     Mutation(
         "dual's sign of c",
-        "core/trust_region.py",
+        "macpo.py",
         "lam * solved[:, 1] - solved[:, 0]",
         "-lam * solved[:, 1] - solved[:, 0]",
         "macpo",
     ),
     Mutation(
         "other constraints not checked",
-        "core/trust_region.py",
+        "macpo.py",
         "(nu >= 0).all() and (slack",
         "(nu >= 0).all() or (slack",
         "macpo",
     ),
-    Mutation(
-        "recovery goes up the cost", "core/trust_region.py", "violated * (np.sqrt(", "-violated * (np.sqrt(", "macpo"
-    ),
+    Mutation("recovery goes up the cost", "macpo.py", "violated * (np.sqrt(", "-violated * (np.sqrt(", "macpo"),
     Mutation(
         "recovery follows the reward",
         "macpo.py",
@@ -259,10 +257,10 @@ MUTATIONS = [
         "[[True], solution.nu]",
         "macpo",
     ),
-    Mutation("recovery lowers all costs", "core/trust_region.py", "(c > 0).astype(float)", "np.ones(len(c))", "macpo"),
+    Mutation("recovery lowers all costs", "macpo.py", "(c > 0).astype(float)", "np.ones(len(c))", "macpo"),
     Mutation(
         "conjugate gradients without direction update",
-        "core/trust_region.py",
+        "macpo.py",
         "direction = residual + squared / previous * direction",
         "direction = residual.clone()",
         "macpo",

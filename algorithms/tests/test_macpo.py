@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch.distributions import Independent, Normal, kl_divergence
 
 from algorithms import MACPO
-from algorithms.core.trust_region import BOUNDARY, FREE, RECOVERY, REPAIR, Solution, conjugate_gradient, solve
+from algorithms.macpo import BOUNDARY, FREE, RECOVERY, REPAIR, Solution, conjugate_gradient, solve
 
 from .reference import make_actor, make_algorithm, make_batch, plain_of, tensors
 

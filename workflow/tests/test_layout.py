@@ -48,6 +48,8 @@ def allowed(path: Path) -> tuple[str, ...]:
         return (package, "envs.scenarios", "workflow.layout", "workflow.artefacts")
     if path.parts[1] == "core":
         return ("algorithms.core", "envs.scenarios")
+    if path.parts[1] == "run":
+        return ("algorithms.run", "algorithms.core", "envs.scenarios")
     if name in COMMANDS:
         return ("algorithms", "envs", "workflow.layout")
     return ("algorithms.core",) if name != "__init__" else tuple(f"algorithms.{name}" for name in sources.algorithms())
