@@ -69,7 +69,7 @@ def failed(folder: Path) -> bool:
 
 def make_env(record: dict, worlds: int, threads: int = 1):
     """Return the run's environment with `worlds` worlds, in which an ended episode is not followed by another."""
-    options = {name: record["settings"][name] for name in envs.OPTIONS}
+    options = envs.options_in(envs.get(record["scenario"]), record["settings"])
     env = envs.make(record["scenario"], worlds, SEED + record["seed"], threads, **options)
     env.auto_reset = False
     return env

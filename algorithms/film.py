@@ -50,7 +50,7 @@ def frames(folder: Path, run: tuple | None, exploring: bool, limit: int) -> Iter
     env = evaluate.make_env(record, 1)
     title, bound, every = _title(record, exploring), evaluate.bounds(record, env), _every(env.scenario)
     total, cost, unsafe = 0.0, np.zeros(env.num_costs), False
-    with contextlib.closing(Renderer(env.batch.model, env.scenario.family, WIDTH, PICTURE)) as renderer:
+    with contextlib.closing(Renderer(env.batch.model, env.scenario, WIDTH, PICTURE)) as renderer:
         for k, step in enumerate(evaluate.play(env, ensemble, record["seed"], exploring), start=1):
             total, cost = total + step.reward[0], cost + step.cost[0]
             unsafe |= bool(step.cost.any())
@@ -181,7 +181,11 @@ def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
 
 def _task(record: dict) -> tuple:
     """Return what two runs in one video must have in common."""
-    return (record["scenario"], record["seed"], *(record["settings"][name] for name in envs.OPTIONS))
+    return (
+        record["scenario"],
+        record["seed"],
+        *(record["settings"].get(name, values[0]) for name, values in envs.OPTIONS.items()),
+    )
 
 
 def main() -> None:

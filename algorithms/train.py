@@ -102,8 +102,8 @@ def class_of(name: str) -> type:
 
 def env_maker(task, threads: int):
     """Return a function that makes the vector environment of `task`."""
-    chosen = {name: getattr(task.config, name) for name in (*envs.OPTIONS, "num_envs")}
-    return lambda: envs.make(task.scenario, seed=task.seed, num_threads=threads, **chosen)
+    options = envs.options_in(envs.get(task.scenario), vars(task.config))
+    return lambda: envs.make(task.scenario, task.config.num_envs, task.seed, threads, **options)
 
 
 def device_of(name: str):

@@ -19,7 +19,7 @@ from analysis.artefact import Printed
 from analysis.results import SPEEDS
 from envs.scenarios import SCENARIOS
 
-FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAgent Ant"}
+FAMILIES = {"ant": "Ant", "halfcheetah": "HalfCheetah", "manyagent_ant": "ManyAgent Ant", "shadowhand": "Shadow hands"}
 # Parts of an iteration in the order of the bars: column and legend.
 ITERATION = {"collect_us": "collection", "update_us": "update", "rest_us": "rest"}
 BENCHMARK = {"physics_us": "physics", "rest_us": "rest of the collection", "update_us": "update"}

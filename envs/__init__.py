@@ -1,4 +1,4 @@
-"""Safe multi-agent MuJoCo: thirteen tasks with a cost, simulated many worlds at a time.
+"""Safe multi-agent MuJoCo: fifteen tasks with a cost, simulated many worlds at a time.
 
 `make` gives the vector environment, `parallel_env` the same task as a PettingZoo environment. MuJoCo is imported when
 one of them is called, so that reading `SCENARIOS` costs nothing.
@@ -6,13 +6,13 @@ one of them is called, so that reading `SCENARIOS` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from envs.scenarios import OPTIONS, SCENARIOS, TASK_VERSION, Scenario, get
+from envs.scenarios import OPTIONS, PAPER, SCENARIOS, TASK_VERSION, Scenario, get, options_in
 
 if TYPE_CHECKING:
     from envs.parallel import SafeParallelEnv
     from envs.vector import VectorEnv
 
-__all__ = ["OPTIONS", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "parallel_env"]
+__all__ = ["OPTIONS", "PAPER", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "options_in", "parallel_env"]
 
 
 def make(

@@ -4,15 +4,23 @@ All quantities are batched over E worlds. The cost is 1 when unsafe, as the text
 it; equation 25 is printed with the condition inverted. It is measured against fixed lines 1.8 m (along y) on either
 side of each wall, wherever a loose wall has gone meanwhile, and is zero again beyond the wall. `cfrc_ext` belongs to
 the new state, where the original reads the last Runge-Kutta stage before it: about 7e-4 of reward on average.
+
+ManyAgent Ant is the same task with a chain of segments, a corridor of 9 m and steps of 0.02 s. The original strips the
+state of six walls from observations and reset noise although its model has two, and so cuts four walls' worth of the
+robot's own state: with six segments an agent sees neither the orientation nor any joint. `observation="original"` keeps
+that, `"full"` shows the whole robot; the reset noise is the original's in both.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from envs import models
 from envs.models import CORRIDOR_HALF_WIDTH
+from envs.robot import Robot
 from envs.scenarios import Scenario
 
 CONTROL_WEIGHT = 0.5
@@ -22,6 +30,8 @@ HEALTHY_HEIGHT = (0.2, 1.0)  # m
 MIN_UPRIGHT = -0.7  # cosine of the torso's tilt: an episode ends beyond 134 degrees
 WALL_DISTANCE = 1.8  # m along y, so 1.56 m at right angles to the wall
 FOLD = np.tan(np.pi / 6)  # slope of the corridor
+ABSENT_WALLS = 4  # of ManyAgent Ant: six stripped, two there
+_WALL_POSITIONS, _WALL_VELOCITIES = 7, 6  # of a free joint
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,13 @@ class Layout:
 
 
 def layout(scenario: Scenario, observation: str) -> Layout:
-    """Return the layout of the Ant, whose observation was always full."""
-    robot = (15, 14)
-    return Layout(CORRIDOR_HALF_WIDTH[scenario.family], observed=robot, noisy=robot)
+    """Return what is observed and perturbed: all of the Ant, part of a chain's 7 + 4N positions and 6 + 4N speeds."""
+    half_width = CORRIDOR_HALF_WIDTH[scenario.family]
+    if not scenario.segments:
+        return Layout(half_width, observed=(15, 14), noisy=(15, 14))
+    robot = (7 + 4 * scenario.segments, 6 + 4 * scenario.segments)
+    cut = (robot[0] - ABSENT_WALLS * _WALL_POSITIONS, robot[1] - ABSENT_WALLS * _WALL_VELOCITIES)
+    return Layout(half_width, observed=robot if observation == "full" else cut, noisy=cut)
 
 
 def lateral_offset(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -54,41 +68,38 @@ def lateral_offset(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return y - FOLD * along
 
 
-class Ant:
+class Ant(Robot):
     """Reward, cost, health and base observation of E ants, read from the arrays of a batch."""
 
     cost_names = ("wall", "fall")
     stage = mujoco.mjtStage.mjSTAGE_ACC.value  # mj_forward at the new state, so that cfrc_ext exists there
+    root_quat = slice(3, 7)
 
-    def __init__(self, batch: Batch, scenario: Scenario, layout: Layout) -> None:
+    @staticmethod
+    def build(scenario: Scenario, options: Mapping[str, str]) -> mujoco.MjModel:
+        """Compile the robot in its folded corridor."""
+        return models.ant(scenario, options["walls"])
+
+    def __init__(self, batch: Batch, scenario: Scenario, options: Mapping[str, str]) -> None:
         """Take views of the batch's arrays and allocate what a step reuses."""
-        self._qpos, self._qvel = batch.bind("qpos"), batch.bind("qvel")
+        shown = layout(scenario, options["observation"])
+        positions, velocities = shown.observed
+        self._split = positions - 2
+        self.base_size, self.noisy = self._split + velocities + 2, shown.noisy
+        super().__init__(batch, scenario, options)
         self._contact = batch.bind("cfrc_ext").reshape(batch.nsim, -1)  # (E, 6 * bodies), walls and world included
         self._clipped = np.empty_like(self._contact)
-        self._dt, self._half_width = scenario.dt, layout.half_width
-        self._offset = np.zeros(batch.nsim)
+        self._dt, self._half_width = scenario.dt, shown.half_width
         self._x = np.zeros(batch.nsim)
-        self.noisy = layout.noisy
-        self.root_quat = slice(3, 7)
-        positions, velocities = layout.observed
         self._positions, self._velocities = self._qpos[:, 2:positions], self._qvel[:, :velocities]
-        self._split = self._positions.shape[1]
-        self.base_size = self._split + velocities + 2
 
-    def before_step(self) -> None:
-        """Remember where the torsos are; the forward reward is measured from there."""
+    def act(self, flat: np.ndarray) -> None:
+        """Remember where the torsos are, from where the forward reward is measured, and drive the motors."""
         self._x[:] = self._qpos[:, 0]
+        super().act(flat)
 
     def outcome(self, control: np.ndarray, failed: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Judge the step that has just been simulated.
-
-        Args:
-            control: (E,) squared norm of the raw actions of all agents.
-            failed: (E,) worlds whose simulation became unstable and was put back to the model's pose.
-
-        Returns:
-            reward (E,), terminated (E,) and the terms (E,) of reward and cost by name.
-        """
+        """Judge the step that has just been simulated; see `Task.outcome`."""
         qpos = self._qpos
         np.maximum(self._contact, -1.0, out=self._clipped)
         np.minimum(self._clipped, 1.0, out=self._clipped)
@@ -113,8 +124,8 @@ class Ant:
         upright = 1.0 - 2.0 * np.einsum("ij,ij->i", tilt, tilt)
         return (height >= HEALTHY_HEIGHT[0]) & (height <= HEALTHY_HEIGHT[1]) & (upright >= MIN_UPRIGHT)
 
-    def observe(self, base: np.ndarray) -> None:
-        """Write the base observation, (E, base_size): positions without x and y, velocities, x / 5, lateral offset."""
+    def fill(self, base: np.ndarray) -> None:
+        """Write the base vector, (E, base_size): positions without x and y, velocities, x / 5, lateral offset."""
         x = self._qpos[:, 0]
         base[:, : self._split] = self._positions
         base[:, self._split : -2] = self._velocities

@@ -6,58 +6,64 @@ cheetah may push it. The cost is 1 when unsafe; equation 26 is printed with the 
 As in the original, the obstacle's position is one substep (0.01 s) older than the cheetah's. Episodes never terminate.
 """
 
+from collections.abc import Mapping
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from envs import models
+from envs.robot import Robot
 from envs.scenarios import Scenario
 
 CONTROL_WEIGHT = 0.1
 SAFE_DISTANCE = 9.0  # m along x, on either side
 
 
-class HalfCheetah:
+class HalfCheetah(Robot):
     """Reward, cost and base observation of E cheetahs, read from the arrays of a batch."""
 
     cost_names = ("obstacle",)
     stage = mujoco.mjtStage.mjSTAGE_NONE.value  # leaves geom_xpos one substep behind, like the original
-    root_quat = None
     base_size = 20
+    noisy = (10, 10)  # the obstacle included, which starts at 10 m, give or take 0.2
 
-    def __init__(self, batch: Batch, scenario: Scenario) -> None:
+    @staticmethod
+    def build(scenario: Scenario, options: Mapping[str, str]) -> mujoco.MjModel:
+        """Compile the robot, its obstacle and a corridor out of its reach; raise ValueError for other walls."""
+        if options["walls"] != "ghost":
+            raise ValueError(
+                f"walls {options['walls']!r} do not apply to {scenario.name}, which never reaches them; choose ghost"
+            )
+        return models.half_cheetah()
+
+    def __init__(self, batch: Batch, scenario: Scenario, options: Mapping[str, str]) -> None:
         """Take views of the batch's arrays."""
+        super().__init__(batch, scenario, options)
         model = batch.model
-        self._qpos, self._qvel, self._time = batch.bind("qpos"), batch.bind("qvel"), batch.bind("time")
+        self._time = batch.bind("time")
         self._root = self._qpos[:, model.joint("rootx").qposadr[0]]
         self._obstacle = batch.bind("geom_xpos")[:, model.geom("obstacle").id, 0]
         self._obstacle_ctrl = batch.bind("ctrl")[:, model.actuator("obstacle").id]
         self._positions = self._qpos[:, 1:9]  # without rootx and the obstacle
         self._dt = scenario.dt
         self._x = np.zeros(batch.nsim)
-        self.noisy = (model.nq, model.nv)  # the obstacle starts at 10 m, give or take 0.2
 
-    def before_step(self) -> None:
-        """Remember where the cheetahs are; the forward reward is measured from there."""
+    def act(self, flat: np.ndarray) -> None:
+        """Remember where the cheetahs are, from where the forward reward is measured, and drive the motors."""
         self._x[:] = self._root
+        super().act(flat)
 
     def outcome(self, control: np.ndarray, failed: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Judge the step that has just been simulated.
-
-        Args:
-            control: (E,) squared norm of the raw actions of all agents; the obstacle's motor is not charged.
-            failed: (E,) worlds whose simulation became unstable and was put back to the model's pose.
-
-        Returns:
-            reward (E,), terminated (E,) and the terms (E,) of reward and cost by name.
-        """
+        """Judge the step that has just been simulated; the obstacle's motor is not charged. See `Task.outcome`."""
         forward = np.where(failed, 0.0, (self._root - self._x) / self._dt)
         control = control * -CONTROL_WEIGHT
         obstacle = np.abs(self._obstacle - self._root) < SAFE_DISTANCE
         terms = {"reward_forward": forward, "reward_control": control, "cost_obstacle": obstacle}
         return forward + control, failed, terms
 
-    def observe(self, base: np.ndarray) -> None:
-        """Write the base observation, (E, 20), and set the obstacle's motor for the coming step, which it contains.
+    def fill(self, base: np.ndarray) -> None:
+        """Write the base vector, (E, 20), and set the obstacle's motor for the coming step, which it contains.
 
         Order: 8 positions without x, 9 velocities, the obstacle's velocity and motor, clipped distance / 10.
         """

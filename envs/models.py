@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mujoco
 
-from envs.scenarios import OPTIONS, Scenario
+from envs.scenarios import Scenario
 
 WALL_COLOR = (0.45, 0.62, 0.8, 1.0)
 CORRIDOR_HALF_WIDTH = {"ant": 5.0, "manyagent_ant": 4.5}  # m, from the centre line to a wall, along y
@@ -25,31 +25,13 @@ _MANY_AGENT_ANT_TIMESTEP = 0.005  # s; the installed template says 0.01
 _CHEETAH_TOTAL_MASS = 14.0  # kg, obstacle included
 
 
-def build(scenario: Scenario, walls: str) -> mujoco.MjModel:
-    """Compile the model of a scenario.
-
-    Args:
-        scenario: one row of the benchmark.
-        walls: `ghost`, `free` or `solid`; the corridor of HalfCheetah is out of the robot's reach and always `ghost`.
-
-    Raises:
-        ValueError: if the walls are unknown or do not exist for this robot.
-    """
-    if walls not in OPTIONS["walls"]:
-        raise ValueError(f"unknown walls {walls!r}; choose from {', '.join(OPTIONS['walls'])}")
-    if scenario.family == "halfcheetah":
-        if walls != "ghost":
-            raise ValueError(f"walls {walls!r} do not apply to {scenario.name}, which never reaches them; choose ghost")
-        return _half_cheetah()
-    return _ant(scenario, walls)
-
-
 def _gymnasium_asset(name: str) -> str:
     """Path of an MJCF file of gymnasium, found without importing the package."""
-    return str(_package_folder("gymnasium") / "envs" / "mujoco" / "assets" / name)
+    return str(package_folder("gymnasium") / "envs" / "mujoco" / "assets" / name)
 
 
-def _package_folder(package: str) -> Path:
+def package_folder(package: str) -> Path:
+    """Folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"the robots' models come with {package}, which is not installed")
@@ -61,7 +43,7 @@ def _many_segment_ant(segments: int) -> mujoco.MjSpec:
 
     The generator's file is executed alone: importing its package registers dozens of environments and takes seconds.
     """
-    path = _package_folder("gymnasium_robotics") / "envs" / "multiagent_mujoco" / "many_segment_ant.py"
+    path = package_folder("gymnasium_robotics") / "envs" / "multiagent_mujoco" / "many_segment_ant.py"
     spec = importlib.util.spec_from_file_location("many_segment_ant", path)
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
@@ -71,7 +53,8 @@ def _many_segment_ant(segments: int) -> mujoco.MjSpec:
         return mujoco.MjSpec.from_file(asset)
 
 
-def _ant(scenario: Scenario, walls: str) -> mujoco.MjModel:
+def ant(scenario: Scenario, walls: str) -> mujoco.MjModel:
+    """Compile an ant of either family between `ghost`, `free` or `solid` walls."""
     if scenario.family == "ant":
         spec, torso = mujoco.MjSpec.from_file(_gymnasium_asset("ant.xml")), "torso"
     else:
@@ -118,7 +101,8 @@ def _add_wall(spec: mujoco.MjSpec, walls: str, position: tuple[float, float, flo
         spec.worldbody.add_geom(pos=position, quat=quat, **box)
 
 
-def _half_cheetah() -> mujoco.MjModel:
+def half_cheetah() -> mujoco.MjModel:
+    """Compile the cheetah with its obstacle."""
     spec = mujoco.MjSpec.from_file(_gymnasium_asset("half_cheetah.xml"))
     _resize_floor(spec, x=65.0, half_size=(150.0, 40.0))
     for x in (0.0, 50.0, 100.0, 150.0):

@@ -32,9 +32,10 @@ class SafeParallelEnv(ParallelEnv):
         self.metadata = {**self.metadata, "name": scenario.name, "render_fps": round(1 / scenario.dt)}
         self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]
         self.agents: list[str] = []
+        limit = self._env.observation_limit
         observation, action = (self._env.observation_size,), (scenario.actions_per_agent,)
         self.observation_spaces = {
-            agent: gymnasium.spaces.Box(-np.inf, np.inf, observation, np.float32) for agent in self.possible_agents
+            agent: gymnasium.spaces.Box(-limit, limit, observation, np.float32) for agent in self.possible_agents
         }
         self.action_spaces = {
             agent: gymnasium.spaces.Box(-1.0, 1.0, action, np.float32) for agent in self.possible_agents
@@ -89,7 +90,7 @@ class SafeParallelEnv(ParallelEnv):
         return answer
 
     def render(self) -> np.ndarray:
-        """Return the present state as an image, (480, 640, 3) uint8, with red walls or obstacle if it is unsafe.
+        """Return the present state as an image, (480, 640, 3) uint8, with what is unsafe in red.
 
         Raises:
             RuntimeError: if the environment was made without a render mode or the machine has no OpenGL.
@@ -99,7 +100,7 @@ class SafeParallelEnv(ParallelEnv):
         if self._renderer is None:
             from envs.rendering import Renderer  # OpenGL is needed by nobody else
 
-            self._renderer = Renderer(self._env.batch.model, self._env.scenario.family)
+            self._renderer = Renderer(self._env.batch.model, self._env.scenario)
         return self._renderer.frame(self._env.batch.state[0], self._unsafe)
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """RGB frames of one world, off screen.
 
-The walls or the obstacle turn red on an unsafe step (the original reddens its obstacle), and yellow lines on the floor
-show from where on a step is unsafe. The OpenGL context is made here and not by `mujoco.Renderer`, whose backend is
-fixed when MuJoCo is first imported: a training machine without OpenGL must be able to import it, and a machine without
-a display to render later in the same process.
+The walls, the obstacle or the watched finger turn red on an unsafe step (the original reddens its obstacle), and yellow
+lines on the floor show from where on a step is unsafe. The OpenGL context is made here and not by `mujoco.Renderer`,
+whose backend is fixed when MuJoCo is first imported: a training machine without OpenGL must be able to import it, and a
+machine without a display to render later in the same process.
 """
 
 import copy
@@ -18,6 +18,8 @@ import numpy as np
 from envs.ant import WALL_DISTANCE, lateral_offset
 from envs.half_cheetah import SAFE_DISTANCE
 from envs.models import WALL_COLOR
+from envs.scenarios import Scenario
+from envs.shadow_hand import SCENES
 
 HEIGHT, WIDTH = 480, 640
 UNSAFE_COLOR = (0.9, 0.05, 0.05, 1.0)
@@ -33,27 +35,142 @@ _CAMERA = {  # distance in metres, elevation in degrees, metres ahead of the rob
 }
 _TURNS = ((16.0, 24.0, 56.0, 64.0, 96.0, 104.0), (30.0, -30.0, -30.0, 30.0, 30.0, 0.0))  # the corridor's azimuth at x
 _CHEETAH_AZIMUTH = 30.0  # the obstacle stays in sight, however far ahead
+_WATCHED_LINKS = (  # of the actuators whose action costs, two of the first hand and two of the second
+    "first/robot0:V_ffmiddle",
+    "first/robot0:V_ffdistal",
+    "second/robot0:V_rfknuckle",
+    "second/robot0:V_rfproximal",
+)
 _SMOOTHING = 0.2  # part of the way to the robot that the camera goes in a frame, so that it does not shake
 _JUMP = 3.0  # metres: farther than that it is another episode
 
 
-class Renderer:
-    """Draws one world of a batch; the camera follows the robot."""
+class Stage:
+    """How a family of tasks is shown: what turns red, where the camera stands, what is drawn beside the model."""
 
-    def __init__(self, model: mujoco.MjModel, family: str, width: int = WIDTH, height: int = HEIGHT) -> None:
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, scenario: Scenario) -> None:
+        """Choose the geoms that turn red on an unsafe step, and soften the model's looks."""
+        self._model, self._data, self._family = model, data, scenario.family
+        self.options = mujoco.MjvOption()
+        self.camera = mujoco.MjvCamera()
+
+    def colour(self, unsafe: bool) -> None:
+        """Colour the model for a safe or an unsafe step."""
+        raise NotImplementedError
+
+    def aim(self) -> None:
+        """Point the camera; `data` has the poses of the moment."""
+
+    def draw(self, scene: mujoco.MjvScene) -> None:
+        """Add to the scene what the model does not have."""
+
+
+class _Corridor(Stage):
+    """The robots between walls; the camera follows, and lines on the floor show from where on a step is unsafe."""
+
+    hazard = "wall"
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, scenario: Scenario) -> None:
+        super().__init__(model, data, scenario)
+        names = [model.geom(i).name for i in range(model.ngeom)]
+        self._hazards = [i for i, name in enumerate(names) if name.startswith(self.hazard)]
+        mujoco.mj_kinematics(model, data)
+        self._walls = [(data.geom_xpos[i].copy(), data.geom_xmat[i].copy()) for i in self._hazards]
+        self._soften()
+        self.camera.distance, self.camera.elevation, self._ahead = _CAMERA[self._family]
+        self._target: np.ndarray | None = None  # (2,) what the camera looks at
+
+    def colour(self, unsafe: bool) -> None:
+        self._model.geom_rgba[self._hazards] = UNSAFE_COLOR if unsafe else WALL_COLOR
+
+    def _soften(self) -> None:
+        """Calm the floor's black and white."""
+        model = self._model
+        floor = model.geom("floor").id
+        model.geom_size[floor, :2] = 500.0  # a fast cheetah would leave the one of the model
+        material = model.geom_matid[floor]
+        model.mat_texuniform[material], model.mat_texrepeat[material] = True, 0.5  # squares of two metres
+        texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB.value]
+        start, size = model.tex_adr[texture], model.tex_width[texture] * model.tex_height[texture] * 3
+        model.tex_data[start : start + size] = 150 + model.tex_data[start : start + size] // 5
+
+    def _heading(self) -> tuple[float, float]:
+        """Return the corridor's direction and the camera's azimuth, in degrees."""
+        turn = float(np.interp(self._target[0], *_TURNS))
+        return turn, turn
+
+    def aim(self) -> None:
+        """Let the camera follow the robot, and turn with a folded corridor."""
+        robot = self._data.subtree_com[1, :2]  # body 1 is the root of the robot
+        if self._target is None or np.linalg.norm(robot - self._target) > _JUMP:
+            self._target = robot.copy()
+        self._target += _SMOOTHING * (robot - self._target)
+        heading, self.camera.azimuth = self._heading()
+        ahead = self._ahead * np.array([np.cos(np.radians(heading)), np.sin(np.radians(heading))])
+        self.camera.lookat[:] = *(self._target + ahead), 0.6
+
+    def draw(self, scene: mujoco.MjvScene) -> None:
+        for position, turn in self._walls:
+            inwards = -np.sign(lateral_offset(*position[:2]))
+            _line(scene, position * (1, 1, 0) + (0, inwards * WALL_DISTANCE, 0), turn, (20.0, 0.04))
+
+
+class _Chase(_Corridor):
+    """The cheetah behind its obstacle; its walls are decoration."""
+
+    hazard = "obstacle"
+
+    def _soften(self) -> None:
+        """Calm the floor and hide the wall before the camera."""
+        super()._soften()
+        near = [self._model.geom(i).name.endswith("right") for i in range(self._model.ngeom)]
+        self._model.geom_rgba[near, 3] = 0.0
+
+    def _heading(self) -> tuple[float, float]:
+        return 0.0, _CHEETAH_AZIMUTH
+
+    def draw(self, scene: mujoco.MjvScene) -> None:
+        x = self._data.geom_xpos[self._hazards[0], 0]
+        for side in (-1, 1):
+            _line(scene, np.array([x + side * SAFE_DISTANCE, 0.0, 0.0]), np.eye(3).ravel(), (0.05, 3.9))
+
+
+class _Table(Stage):
+    """Two hands before a camera that stands still; the links of the watched joints are yellow, and red when unsafe."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, scenario: Scenario) -> None:
+        super().__init__(model, data, scenario)
+        objects = len(SCENES[scenario.name].starts)
+        self._watched = [model.geom(name).id for name in _WATCHED_LINKS[: 2 * objects]]
+        model.geom_matid[self._watched] = -1  # a material's colour would win
+        self.options.geomgroup[:] = (1, 1, 1, 0, 0, 0)
+        distance, y = (0.55, -0.5) if objects == 1 else (0.75, -0.585)
+        self.camera.distance, self.camera.lookat[:] = distance, (0.0, y, 0.51)
+        self.camera.azimuth, self.camera.elevation = 15.0, -22.0
+
+    def colour(self, unsafe: bool) -> None:
+        self._model.geom_rgba[self._watched] = UNSAFE_COLOR if unsafe else LIMIT_COLOR
+
+
+_STAGES: dict[str, type[Stage]] = {
+    "ant": _Corridor,
+    "manyagent_ant": _Corridor,
+    "halfcheetah": _Chase,
+    "shadowhand": _Table,
+}
+
+
+class Renderer:
+    """Draws one world of a batch, on the stage of its family."""
+
+    def __init__(self, model: mujoco.MjModel, scenario: Scenario, width: int = WIDTH, height: int = HEIGHT) -> None:
         """Prepare an OpenGL context; raise RuntimeError, saying what to install, if there is none."""
         self._model = copy.copy(model)  # recoloured freely
         self._data = mujoco.MjData(self._model)
-        self._folds, self._size = family != "halfcheetah", (width, height)
-        names = [self._model.geom(i).name for i in range(self._model.ngeom)]
-        hazard = "wall" if self._folds else "obstacle"  # the cheetah's walls are decoration
-        self._hazards = [i for i, name in enumerate(names) if name.startswith(hazard)]
-        mujoco.mj_kinematics(self._model, self._data)
-        self._walls = [(self._data.geom_xpos[i].copy(), self._data.geom_xmat[i].copy()) for i in self._hazards]
-        self._soften([name.endswith("right") for name in names])
-        self._camera = mujoco.MjvCamera()
-        self._camera.distance, self._camera.elevation, self._ahead = _CAMERA[family]
-        self._target: np.ndarray | None = None  # (2,) what the camera looks at
+        self._size = (width, height)
+        self._stage = _STAGES[scenario.family](self._model, self._data, scenario)
+        self._model.vis.global_.offwidth, self._model.vis.global_.offheight = self._size
+        self._model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
         self._scene = mujoco.MjvScene(self._model, maxgeom=1000)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._scene.flags[flag.value] = 0  # two thirds of the time on a CPU
@@ -64,15 +181,16 @@ class Renderer:
 
     def frame(self, state: np.ndarray, unsafe: bool) -> np.ndarray:
         """Draw the integration state of a world; return (height, width, 3) uint8."""
-        self._model.geom_rgba[self._hazards] = UNSAFE_COLOR if unsafe else WALL_COLOR
+        stage = self._stage
+        stage.colour(unsafe)
         mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION.value)
         for place in (mujoco.mj_kinematics, mujoco.mj_comPos, mujoco.mj_camlight):  # no more is drawn
             place(self._model, self._data)
-        self._aim()
+        stage.aim()
         self._gl.make_current()
-        options, category = mujoco.MjvOption(), mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self._model, self._data, options, None, self._camera, category, self._scene)
-        self._draw_limits()
+        category = mujoco.mjtCatBit.mjCAT_ALL.value
+        mujoco.mjv_updateScene(self._model, self._data, stage.options, None, stage.camera, category, self._scene)
+        stage.draw(self._scene)
         rectangle = mujoco.MjrRect(0, 0, *self._size)
         mujoco.mjr_render(rectangle, self._scene, self._context)
         pixels = np.empty((*self._size[::-1], 3), dtype=np.uint8)
@@ -85,48 +203,12 @@ class Renderer:
         self._context.free()
         self._gl.free()
 
-    def _soften(self, near: list[bool]) -> None:
-        """Light up the scene, calm the floor's black and white, and hide the wall before the cheetah's camera."""
-        model = self._model
-        model.vis.global_.offwidth, model.vis.global_.offheight = self._size
-        model.vis.headlight.ambient[:] = 0.6  # the installed models have one lamp, above: walls would be black
-        floor = model.geom("floor").id
-        model.geom_size[floor, :2] = 500.0  # a fast cheetah would leave the one of the model
-        material = model.geom_matid[floor]
-        model.mat_texuniform[material], model.mat_texrepeat[material] = True, 0.5  # squares of two metres
-        texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB.value]
-        start, size = model.tex_adr[texture], model.tex_width[texture] * model.tex_height[texture] * 3
-        model.tex_data[start : start + size] = 150 + model.tex_data[start : start + size] // 5
-        if not self._folds:
-            model.geom_rgba[near, 3] = 0.0
 
-    def _aim(self) -> None:
-        """Let the camera follow the robot, and turn with a folded corridor."""
-        robot = self._data.subtree_com[1, :2]  # body 1 is the root of the robot
-        if self._target is None or np.linalg.norm(robot - self._target) > _JUMP:
-            self._target = robot.copy()
-        self._target += _SMOOTHING * (robot - self._target)
-        heading = np.interp(self._target[0], *_TURNS) if self._folds else 0.0
-        ahead = self._ahead * np.array([np.cos(np.radians(heading)), np.sin(np.radians(heading))])
-        self._camera.lookat[:] = *(self._target + ahead), 0.6
-        self._camera.azimuth = heading if self._folds else _CHEETAH_AZIMUTH
-
-    def _draw_limits(self) -> None:
-        """Draw lines on the floor from where on a step is unsafe."""
-        if not self._folds:
-            x = self._data.geom_xpos[self._hazards[0], 0]
-            for side in (-1, 1):
-                self._line(np.array([x + side * SAFE_DISTANCE, 0.0, 0.0]), np.eye(3).ravel(), (0.05, 3.9))
-            return
-        for position, turn in self._walls:
-            inwards = -np.sign(lateral_offset(*position[:2]))
-            self._line(position * (1, 1, 0) + (0, inwards * WALL_DISTANCE, 0), turn, (20.0, 0.04))
-
-    def _line(self, position: np.ndarray, turn: np.ndarray, half_size: tuple[float, float]) -> None:
-        """Add a flat box to the scene."""
-        geom, size = self._scene.geoms[self._scene.ngeom], np.array([*half_size, 0.01])
-        mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, size, position, turn, np.array(LIMIT_COLOR, np.float32))
-        self._scene.ngeom += 1
+def _line(scene: mujoco.MjvScene, position: np.ndarray, turn: np.ndarray, half_size: tuple[float, float]) -> None:
+    """Add a flat box to the scene."""
+    geom, size = scene.geoms[scene.ngeom], np.array([*half_size, 0.01])
+    mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_BOX, size, position, turn, np.array(LIMIT_COLOR, np.float32))
+    scene.ngeom += 1
 
 
 def _gl_context(width: int, height: int) -> "mujoco.GLContext":

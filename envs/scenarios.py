@@ -1,12 +1,13 @@
-"""The thirteen scenarios of the paper: robot, split into agents, safety bound and figure; and what a task can vary.
+"""The thirteen scenarios of the paper and two of its second benchmark: robot, split into agents, safety bound, figure.
 
 This file imports the standard library alone, so that a workflow can read the table without paying for MuJoCo. The
 safety bounds are those of the captions of Figures 2 to 5. `declared` is the partition the original configuration names;
 the original code never reads it and gives agent i the i-th contiguous slice of actuators, so that Ant 2x4d is Ant 2x4
-unless the environment is made with `partition="declared"`.
+unless the environment is made with `partition="declared"`. And here is what a task can vary.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 TASK_VERSION = 1  # to be raised whenever a task's physics, reward, cost or observation changes: results do not mix
@@ -17,7 +18,10 @@ OPTIONS = {
     "observation": ("original", "full"),
     "partition": ("original", "declared"),
     "costs": ("shared", "separate"),  # one column, as published, or one per cause
+    "fall": ("end", "continue"),  # of an object out of the hands: does it end the episode?
 }
+_ROBOT = ("walls", "observation", "partition", "costs")
+FAMILY_OPTIONS = {"ant": _ROBOT, "halfcheetah": _ROBOT, "manyagent_ant": _ROBOT, "shadowhand": ("costs", "fall")}
 SAFETY_BOUND = "safety_bound"  # the setting that replaces a scenario's bound, and begins the variants of Figure 6
 
 _NUMBER = r"(?:inf|\d+\.?\d*(?:e[+-]?\d+)?)"
@@ -32,7 +36,7 @@ class Scenario:
 
     Attributes:
         name: identifier used on command lines and in paths, `ant_2x4`.
-        family: `ant`, `halfcheetah` or `manyagent_ant`.
+        family: `ant`, `halfcheetah`, `manyagent_ant` or `shadowhand`.
         title: label for figures, `Ant 2x4`.
         agents: number of agents N.
         actions_per_agent: number of actuators A each agent drives.
@@ -40,7 +44,8 @@ class Scenario:
         declared: for each agent, the indices of the actuators the original configuration names (order of the model).
         bound: safety bound on the undiscounted episode cost.
         dt: duration of a control step in seconds.
-        figure: the figure of the paper that shows the scenario.
+        figure: the figure of the paper that shows the scenario; `hands` for those that none does.
+        limit: control steps after which an episode is truncated.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Scenario:
     bound: float
     dt: float
     figure: str
+    limit: int = 1000
 
 
 def _chunks(actuators: tuple[int, ...], agents: int) -> Partition:
@@ -86,6 +92,12 @@ def _many_agent_ant(agents: int, segments_per_agent: int) -> Scenario:
     return Scenario(name, "manyagent_ant", title, agents, size, segments, declared, bound, 0.02, figure)
 
 
+def _shadow_hand(task: str, title: str, limit: int) -> Scenario:
+    """Two hands of 20 actuators; the bound is the code base's default, for the paper prints none."""
+    declared = _chunks(tuple(range(40)), 2)
+    return Scenario(f"shadowhand{task}", "shadowhand", title, 2, 20, 0, declared, 2.5, 1 / 60, "hands", limit)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -102,8 +114,11 @@ SCENARIOS: dict[str, Scenario] = {
         _many_agent_ant(2, 4),
         _many_agent_ant(4, 2),
         _many_agent_ant(8, 1),
+        _shadow_hand("over", "ShadowHandOver (MuJoCo)", 75),
+        _shadow_hand("reorientation", "ShadowHandReOrientation (MuJoCo)", 600),
     )
 }
+PAPER = tuple(name for name, scenario in SCENARIOS.items() if scenario.figure != "hands")  # of Figures 2 to 5
 
 
 def get(name: str) -> Scenario:
@@ -111,6 +126,39 @@ def get(name: str) -> Scenario:
     if name not in SCENARIOS:
         raise ValueError(f"unknown scenario {name!r}; choose from {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
+
+
+def complete(scenario: Scenario, options: Mapping[str, str]) -> dict[str, str]:
+    """Return all options of the scenario's task, those that are not given with their defaults.
+
+    Raises:
+        ValueError: the task has no such option, or the option no such value.
+    """
+    owned = FAMILY_OPTIONS[scenario.family]
+    for name, value in options.items():
+        if name not in owned:
+            kind = (
+                f"environment option {name}={value!r} does not apply to"
+                if name in OPTIONS
+                else f"{name!r} is unknown to"
+            )
+            raise ValueError(f"{kind} {scenario.name}; choose from {', '.join(owned)}")
+        if value not in OPTIONS[name]:
+            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(OPTIONS[name])}")
+    return {name: options.get(name, OPTIONS[name][0]) for name in owned}
+
+
+def options_in(scenario: Scenario, settings: Mapping[str, object]) -> dict[str, str]:
+    """Pick the options of the scenario's task from the settings of a run, which have a value for every option.
+
+    Settings that another family's option has at its default, or that an older run does not name, count as not given.
+
+    Raises:
+        ValueError: an option of another family has a value that is not the default, or a value is unknown.
+    """
+    owned = FAMILY_OPTIONS[scenario.family]
+    given = {name: settings[name] for name in OPTIONS if name in settings}
+    return complete(scenario, {n: v for n, v in given.items() if n in owned or v != OPTIONS[n][0]})
 
 
 def bound_of(scenario: str, variant: str) -> float:

@@ -2,8 +2,7 @@
 
 One call of `mujoco.batch.Batch` steps all worlds on a thread pool, with the same bits at any number of threads; the
 tasks are NumPy on views of its arrays, without a Python loop over worlds or agents. A single environment is the same
-code with one world. Every agent sees the whole base vector and its one-hot number, standardised by the mean and the
-deviation of that very vector, as in the original; and all agents share one reward and one cost.
+code with one world. All agents share one reward and one cost. What a task is stands in its family's file, see FAMILIES.
 """
 
 import os
@@ -13,11 +12,18 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs import ant, half_cheetah, many_agent_ant, models
-from envs.scenarios import OPTIONS, Scenario
+from envs.ant import Ant
+from envs.half_cheetah import HalfCheetah
+from envs.scenarios import Scenario, complete
+from envs.shadow_hand import ShadowHand
+from envs.task import Task
 
-EPISODE_LIMIT = 1000  # control steps
-NOISE = 0.1  # half-width of the uniform noise on positions, deviation of the normal noise on velocities
+FAMILIES: dict[str, type[Task]] = {
+    "ant": Ant,
+    "halfcheetah": HalfCheetah,
+    "manyagent_ant": Ant,
+    "shadowhand": ShadowHand,
+}
 
 
 class Step(NamedTuple):
@@ -27,7 +33,7 @@ class Step(NamedTuple):
         observation: (E, N, O) float32, already of the new episode where one ended.
         reward: (E,) float64.
         cost: (E, C) float64, 1 when unsafe.
-        terminated: (E,) bool, the robot fell or its simulation became unstable.
+        terminated: (E,) bool, the robot or an object fell, or the simulation became unstable.
         truncated: (E,) bool, the time limit was reached; never together with `terminated`.
         final_observation: (E, N, O) float32, of the state the step led to, ended or not.
         terms: the addends of reward and cost, (E,) each, by name.
@@ -50,6 +56,8 @@ class VectorEnv:
         num_envs, num_agents, action_size, observation_size, num_costs: E, N, A, O, C.
         cost_names: ("cost",), or the names of the separate costs.
         episode_limit: control steps after which an episode is truncated.
+        observation_limit: no entry of an observation is larger in magnitude.
+        state_columns: the entries of a world's flattened (N * O) observation that a critic reads, a slice or indices.
         auto_reset: whether `step` starts a new episode where one ended (the default); if not, call `reset`.
         batch: the mujoco.batch.Batch underneath.
         observation: (E, N, O), what `reset` or `step` returned last; None before the first reset.
@@ -57,7 +65,6 @@ class VectorEnv:
             pose; the episode ends there.
     """
 
-    episode_limit = EPISODE_LIMIT
     auto_reset = True
 
     def __init__(
@@ -75,37 +82,30 @@ class VectorEnv:
         Raises:
             ValueError: if an option or its value is unknown, or a number is not positive.
         """
-        chosen = _check_options(options)
+        chosen = complete(scenario, options)
         for name, number in (("num_envs", num_envs), ("num_threads", num_threads)):
             if number is not None and number < 1:
                 raise ValueError(f"{name} is {number}; choose a positive number")
         self.scenario, self.num_envs, self.num_agents = scenario, num_envs, scenario.agents
-        self.action_size = scenario.actions_per_agent
-        model = models.build(scenario, chosen["walls"])
+        self.action_size, self.episode_limit = scenario.actions_per_agent, scenario.limit
+        family = FAMILIES[scenario.family]
+        model = family.build(scenario, chosen)
         self.batch = Batch(model, num_envs, num_threads or min(num_envs, _available_cpus()))
-        self._task = _make_task(self.batch, scenario, chosen["observation"])
+        self._task = family(self.batch, scenario, chosen)
         self._separate = chosen["costs"] == "separate"
         self.cost_names = self._task.cost_names if self._separate else ("cost",)
         self.num_costs = len(self.cost_names)
-        self.observation_size = self._task.base_size + self.num_agents
+        self.observation_size, self.state_columns = self._task.observation_size, self._task.state_columns
+        self.observation_limit = self._task.observation_limit
         self.observation: np.ndarray | None = None
-        self._bind(model, scenario, chosen["partition"])
-        self.seed(seed)
-
-    def _bind(self, model: mujoco.MjModel, scenario: Scenario, partition: str) -> None:
-        """Take views of the batch and allocate what a step reuses."""
         self._frame_skip = round(scenario.dt / model.opt.timestep)
-        self._qpos, self._qvel = self.batch.bind("qpos"), self.batch.bind("qvel")
-        ctrl, actuators = self.batch.bind("ctrl"), self.num_agents * self.action_size
-        self._robot_ctrl = ctrl[:, :actuators]  # the obstacle's motor comes after the robot's
-        self._columns = slice(None) if partition == "original" else np.concatenate(scenario.declared)
         # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on
         first, last = mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value
         self._warnings = self.batch.warning[:, first : last + 1, 1]
-        self._action_shape = (self.num_envs, self.num_agents, self.action_size)
-        self._base = np.empty((self.num_envs, self._task.base_size))
-        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
-        self.unstable = np.zeros(self.num_envs, dtype=np.int64)
+        self._action_shape = (num_envs, self.num_agents, self.action_size)
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self.unstable = np.zeros(num_envs, dtype=np.int64)
+        self.seed(seed)
 
     def seed(self, seed: int | None) -> None:
         """Give every world its own generator, which depends on the seed and the world's number alone."""
@@ -114,7 +114,7 @@ class VectorEnv:
     def reset(self) -> np.ndarray:
         """Start a new episode in every world and return the observation, (E, N, O) float32."""
         self._reset_worlds(np.arange(self.num_envs))
-        self.observation = self._observe()
+        self.observation = self._task.observe()
         return self.observation
 
     def step(self, actions: np.ndarray) -> Step:
@@ -129,20 +129,19 @@ class VectorEnv:
         """
         flat, control = self._check_actions(actions)
         task = self._task
-        task.before_step()
-        self._robot_ctrl[:, self._columns] = flat
+        task.act(flat)
         self.batch.step(nstep=self._frame_skip, stage=task.stage)
         self._elapsed += 1
         failed = self._warnings.any(axis=1)
         self.unstable += failed
         reward, terminated, terms = task.outcome(control, failed)
-        truncated = (self._elapsed >= EPISODE_LIMIT) & ~terminated
+        truncated = (self._elapsed >= self.episode_limit) & ~terminated
         cost = self._cost(terms)
-        final_observation = self.observation = self._observe()
+        final_observation = self.observation = self._task.observe()
         ended = np.flatnonzero(terminated | truncated)
         if ended.size and self.auto_reset:
             self._reset_worlds(ended)
-            self.observation = self._observe()
+            self.observation = self._task.observe()
         return Step(self.observation, reward, cost, terminated, truncated, final_observation, terms)
 
     def state_dict(self) -> dict:
@@ -193,54 +192,12 @@ class VectorEnv:
             cost[:, i] = column
         return cost if self._separate else cost.max(axis=1, keepdims=True)
 
-    def _observe(self) -> np.ndarray:
-        """Return (E, N, O) float32: base vector and one-hot number, standardised over the O entries.
-
-        Mean and deviation are the same for all agents, for the one-hot part always adds one to both sums.
-        """
-        base, size = self._base, self.observation_size
-        self._task.observe(base)
-        mean = (base.sum(axis=1, keepdims=True) + 1.0) / size  # (E, 1)
-        square = (np.einsum("ij,ij->i", base, base)[:, None] + 1.0) / size
-        scale = 1.0 / np.sqrt(square - mean * mean)
-        zero = -mean * scale  # what a 0 of the one-hot part becomes
-        observation = np.empty((self.num_envs, self.num_agents, size), dtype=np.float32)
-        observation[:, :, : self._task.base_size] = (base * scale + zero)[:, None, :]
-        observation[:, :, self._task.base_size :] = zero[:, :, None]
-        observation.reshape(self.num_envs, -1)[:, self._task.base_size :: size + 1] = zero + scale
-        return observation
-
     def _reset_worlds(self, worlds: np.ndarray) -> None:
-        """Start new episodes: the model's pose and noise on the robot, never on loose walls; worlds is sorted."""
+        """Start new episodes; worlds is sorted."""
         self.batch.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
-        positions, velocities = self._task.noisy
-        for world in worlds:
-            generator = self._generators[world]
-            self._qpos[world, :positions] += generator.uniform(-NOISE, NOISE, positions)
-            self._qvel[world, :velocities] = NOISE * generator.standard_normal(velocities)
-        if self._task.root_quat is not None:
-            # the noise leaves the quaternion unnormalised, and MuJoCo 4 mends that only in its first step
-            quat = self._qpos[worlds, self._task.root_quat]
-            self._qpos[worlds, self._task.root_quat] = quat / np.linalg.norm(quat, axis=1, keepdims=True)
+        self._task.begin(worlds, self._generators)
         self._elapsed[worlds] = 0
         self.batch.forward(worlds)
-
-
-def _make_task(batch: Batch, scenario: Scenario, observation: str) -> "ant.Ant | half_cheetah.HalfCheetah":
-    if scenario.family == "halfcheetah":
-        return half_cheetah.HalfCheetah(batch, scenario)
-    robot = ant if scenario.family == "ant" else many_agent_ant
-    return ant.Ant(batch, scenario, robot.layout(scenario, observation))
-
-
-def _check_options(options: dict[str, str]) -> dict[str, str]:
-    """Complete the options with their defaults, the first value of each; raise ValueError for what is unknown."""
-    for name, value in options.items():
-        if name not in OPTIONS:
-            raise ValueError(f"unknown environment option {name!r}; choose from {', '.join(OPTIONS)}")
-        if value not in OPTIONS[name]:
-            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(OPTIONS[name])}")
-    return {name: options.get(name, values[0]) for name, values in OPTIONS.items()}
 
 
 def _available_cpus() -> int:

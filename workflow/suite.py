@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
+from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
 from workflow import schema, sources
 from workflow.layout import DEFAULT
 
@@ -99,6 +99,7 @@ def load(config: dict) -> Suite:
         filled[key] = tuple(filled[key])
     suite = Suite(**filled)
     _check_names(suite)
+    _check_environment(suite)
     _check_settings(suite)
     _check_grids(suite)
     return suite
@@ -134,6 +135,19 @@ def _check_names(suite: Suite) -> None:
     for name, path in suite.extra_algorithms.items():
         if not os.path.isfile(path):  # unlike Path.is_file it has an answer for every text
             raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give the path of its rules")
+
+
+def _check_environment(suite: Suite) -> None:
+    """Refuse options that one of the suite's tasks does not have."""
+    named = (suite.efficiency, suite.legacy, suite.benchmark, *suite.grids.values())
+    every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
+    for scenario in every:
+        owned = FAMILY_OPTIONS[SCENARIOS[scenario].family]
+        for name, value in suite.environment.items():
+            if name not in owned:
+                raise ValueError(
+                    f"environment.{name}={value} does not apply to {scenario}: choose from {', '.join(owned)}"
+                )
 
 
 def _check_settings(suite: Suite) -> None:

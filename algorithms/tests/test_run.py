@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 
 from algorithms import ALGORITHMS, benchmark, evaluate, train
 from algorithms.run import run as run_module
-from envs import vector
 from envs.scenarios import SCENARIOS
 from envs.vector import Step
 
@@ -263,7 +263,8 @@ def test_evaluation_writes_seeded_episodes_of_both_modes(make_run, tmp_path, mon
 
 def test_an_evaluation_is_the_same_at_any_number_of_threads_and_of_episodes(make_run, tmp_path, monkeypatch):
     make_run(tmp_path, steps=100).train(quiet)
-    monkeypatch.setattr(vector, "EPISODE_LIMIT", 400)  # time enough for a last bit to grow
+    name = json.loads((tmp_path / "run.json").read_text())["scenario"]
+    monkeypatch.setitem(SCENARIOS, name, replace(SCENARIOS[name], limit=400))  # time enough for a last bit to grow
     found = {}
     for arguments in (("40", "1"), ("40", "2"), ("1", "2")):
         command = ["evaluate", str(tmp_path), "--episodes", arguments[0], "--threads", arguments[1]]

@@ -8,7 +8,7 @@ import pytest
 from analysis import __main__ as driver
 from analysis import curves, results, style
 from analysis.tests.conftest import ALGORITHMS, header_only
-from envs.scenarios import SCENARIOS
+from envs.scenarios import PAPER
 
 
 def draw(command, base, *arguments, name="figure2"):
@@ -34,7 +34,7 @@ def test_a_long_run_is_averaged_down_to_the_points_of_a_curve(write):
     assert np.allclose(drawn.loc[drawn["quantity"] == "return", "median"], 0.5)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", PAPER)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_has_a_curve_on_every_scenario(write, scenario, algorithm):
     drawn = curves.curves(results.read([write(scenario, algorithm)]), "algorithm")
@@ -43,9 +43,9 @@ def test_every_algorithm_has_a_curve_on_every_scenario(write, scenario, algorith
 
 
 def test_one_figure_can_hold_all_scenarios_in_the_order_asked_for(write, command, tmp_path):
-    metrics = [write(scenario) for scenario in SCENARIOS]
+    metrics = [write(scenario) for scenario in PAPER]
     drawn, caption = draw(command, tmp_path / "f", *metrics)
-    assert set(drawn["scenario"]) == set(SCENARIOS) and f"{len(SCENARIOS)} runs, none missing" in caption
+    assert set(drawn["scenario"]) == set(PAPER) and f"{len(PAPER)} runs, none missing" in caption
 
 
 def test_a_run_that_stopped_early_ends_its_part_of_the_curve(write, command, tmp_path):

@@ -8,7 +8,7 @@ from analysis import __main__ as driver
 from analysis import artefact, cells, claims, efficiency, judging, results, sensitivity, verdict
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.tests.conftest import ALGORITHMS, rows_of_run
-from envs.scenarios import SCENARIOS
+from envs.scenarios import PAPER, SCENARIOS
 
 FULL = 10_000_000
 TABLES = sorted(cells.STEPS)
@@ -123,7 +123,7 @@ def test_the_statements_on_sensitivity_are_misses_when_one_value_ruins_the_rewar
 
 
 PRINTED = {"table1", "table2", "table3", "table4"}
-PLACES = {*PRINTED, *(f"figure{i}" for i in range(2, 7)), "digitised", *SCENARIOS}
+PLACES = {*PRINTED, *(f"figure{i}" for i in range(2, 7)), "digitised", *PAPER}
 
 
 @pytest.mark.parametrize("claim", judging.claims(), ids=lambda claim: claim.id)
@@ -139,7 +139,7 @@ def test_a_claim_says_where_what_and_why_in_words_that_the_code_knows(claim):
 def test_identifiers_of_claims_are_unique_and_every_table_figure_and_curve_has_some():
     found = judging.claims()
     assert len({claim.id for claim in found}) == len(found) >= 40
-    assert PLACES - set(SCENARIOS) <= {place for claim in found for place in claim.where.split()}
+    assert PLACES - set(PAPER) <= {place for claim in found for place in claim.where.split()}
 
 
 def test_the_range_of_speed_ups_is_that_of_the_printed_table():
@@ -192,7 +192,7 @@ def test_a_tolerance_in_other_words_is_refused(tolerance):
         judging.agrees(tolerance, 1.0)
 
 
-def world(good: bool, steps: int = FULL, seeds: int = 3, scenarios=tuple(SCENARIOS)) -> list[pd.DataFrame]:
+def world(good: bool, steps: int = FULL, seeds: int = 3, scenarios=PAPER) -> list[pd.DataFrame]:
     """Return runs of all scenarios and algorithms in which every claim holds, or none."""
     rows = []
     for name in scenarios:
@@ -241,7 +241,7 @@ def test_every_claim_passes_where_it_holds_and_misses_where_it_does_not(good, ex
 @given(
     steps=st.integers(100, 1_890_000),
     levels=st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(0, 1e3)), min_size=5, max_size=5),
-    scenario=st.sampled_from(sorted(SCENARIOS)),
+    scenario=st.sampled_from(sorted(PAPER)),
 )
 def test_claims_and_readings_of_short_runs_are_never_a_miss(steps, levels, scenario):
     rows = [

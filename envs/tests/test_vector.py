@@ -1,5 +1,7 @@
 """The vector environment: determinism, threads, resets, ends of episodes, exact resumption, refusals."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -40,40 +42,63 @@ def test_a_world_does_not_depend_on_the_others(name):
             np.testing.assert_array_equal(getattr(a, field)[:1], getattr(b, field))
 
 
+VARIANTS = {
+    "ant": {"walls": "free"},
+    "manyagent_ant": {"walls": "free"},
+    "halfcheetah": {"costs": "separate"},
+    "shadowhand": {"fall": "continue"},
+}
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("walls", ["ghost", "free"])
-def test_a_restored_environment_continues_bit_for_bit(name, walls):
-    if walls == "free" and SCENARIOS[name].family == "halfcheetah":
-        pytest.skip("the cheetah's corridor is out of its reach")
-    env = envs.make(name, num_envs=2, seed=1, walls=walls)
+@pytest.mark.parametrize("varied", [False, True])
+def test_a_restored_environment_continues_bit_for_bit(name, varied):
+    options = VARIANTS[SCENARIOS[name].family] if varied else {}
+    env = envs.make(name, num_envs=2, seed=1, **options)
     env.reset()
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (40, 2, env.num_agents, env.action_size))
     for action in actions[:20]:
         env.step(action)
-    other = envs.make(name, num_envs=2, seed=99, walls=walls)
+    other = envs.make(name, num_envs=2, seed=99, **options)
     other.reset()
-    other.load_state_dict(env.state_dict())
+    other.load_state_dict(pickle.loads(pickle.dumps(env.state_dict())))
     for world in (env, other):
-        world._elapsed[0] = 990  # a reset on the way, so that the generators count too
+        world._elapsed[0] = env.episode_limit - 10  # a reset on the way, so that the generators count too
     for action in actions[20:]:
         a, b = env.step(action), other.step(action)
         np.testing.assert_array_equal(a.observation, b.observation)
         np.testing.assert_array_equal(a.reward, b.reward)
         np.testing.assert_array_equal(a.truncated, b.truncated)
+    np.testing.assert_array_equal(env.batch.state, other.batch.state)  # goals included
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_time_limit_truncates_after_1000_steps_and_starts_a_new_episode(name):
+def test_the_time_limit_truncates_and_starts_a_new_episode(name):
     env = envs.make(name, num_envs=2, seed=0)
     env.reset()
     env._elapsed[1] = env.episode_limit - 1
-    assert env.episode_limit == 1000
+    assert env.episode_limit == {"shadowhandover": 75, "shadowhandreorientation": 600}.get(name, 1000)
     step = env.step(np.zeros((2, env.num_agents, env.action_size)))
     assert step.truncated.tolist() == [False, True] and not step.terminated.any()
     assert not np.array_equal(step.observation[1], step.final_observation[1])
     np.testing.assert_array_equal(step.observation[0], step.final_observation[0])
     assert env._elapsed.tolist() == [1, 0] and env.batch.time[1] == 0
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_critics_see_every_number_once(name):
+    """Agent 0's whole view where all see the same; both hands and the objects once where they do not."""
+    env = envs.make(name, num_envs=3, seed=0)
+    seen = env.reset()
+    state = seen.reshape(3, -1)[:, env.state_columns]
+    if SCENARIOS[name].family == "shadowhand":
+        expected = np.concatenate([seen[:, 0, :187], seen[:, 1, :187], seen[:, 0, 187:]], 1)
+        np.testing.assert_array_equal(seen[:, 0, 187:], seen[:, 1, 187:])
+        assert expected.shape[1] == {"shadowhandover": 398, "shadowhandreorientation": 422}[name]
+    else:
+        expected = seen[:, 0]
+    np.testing.assert_array_equal(state, expected)
 
 
 def test_the_final_observation_is_of_the_state_that_ended_the_episode():
@@ -85,7 +110,7 @@ def test_the_final_observation_is_of_the_state_that_ended_the_episode():
     np.testing.assert_array_equal(env.step(action).final_observation, twin.step(action).observation)
 
 
-@pytest.mark.parametrize("name", ["ant_2x4", "halfcheetah_2x3"])
+@pytest.mark.parametrize("name", ["ant_2x4", "halfcheetah_2x3", "shadowhandover", "shadowhandreorientation"])
 def test_an_unstable_simulation_ends_the_episode_and_shows_no_nan(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MuJoCo logs the event in the working directory
     env = envs.make(name, num_envs=2, seed=0)
@@ -119,6 +144,12 @@ def test_no_later_step_overwrites_what_was_handed_out():
         (lambda: envs.make("ant_2x4", walls="paper"), ["'paper'", "ghost, free, solid"]),
         (lambda: envs.make("ant_2x4", wall="ghost"), ["'wall'", "walls, observation, partition, costs"]),
         (lambda: envs.make("halfcheetah_2x3", walls="solid"), ["'solid'", "ghost"]),
+        (lambda: envs.make("ant_2x4", fall="end"), ["fall='end'", "ant_2x4", "walls, observation, partition, costs"]),
+        (lambda: envs.make("shadowhandover", walls="free"), ["walls='free'", "shadowhandover", "costs, fall"]),
+        (lambda: envs.make("shadowhandover", observation="full"), ["observation='full'", "costs, fall"]),
+        (lambda: envs.make("shadowhandover", fall="up"), ["'up'", "end, continue"]),
+        (lambda: envs.options_in(envs.get("ant_2x4"), {"fall": "continue"}), ["fall='continue'", "ant_2x4"]),
+        (lambda: envs.options_in(envs.get("shadowhandover"), {"walls": "free"}), ["walls='free'", "costs, fall"]),
         (lambda: envs.make("ant_2x4", num_envs=0), ["num_envs", "0", "positive"]),
     ],
 )

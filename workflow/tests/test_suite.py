@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from envs import scenarios as tasks
 from envs.scenarios import SCENARIOS
 from workflow import artefacts, sources
 from workflow.suite import load, places, text
@@ -41,7 +42,7 @@ def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids(
     by_kind = Counter(
         "efficiency" if "/efficiency/" in path else path.split("/")[5].partition("=")[0] for path in needed
     )
-    scenarios, seeds = len(SCENARIOS), 5
+    scenarios, seeds = len(tasks.PAPER), 5
     assert by_kind == {
         "default": scenarios * 5 * seeds,
         "lam": 4 * 4 * seeds,  # five values less the published one
@@ -101,7 +102,7 @@ def test_mappo_l_has_the_multiplier_of_table_5_on(scenario, expected):
 
 @pytest.mark.parametrize("algorithm", [name for name in sources.algorithms() if name != "mappo_l"])
 def test_no_setting_repeats_the_code_for(algorithm):
-    assert all(load(PAPER).settings_of(scenario, algorithm) == {} for scenario in SCENARIOS)
+    assert all(load(PAPER).settings_of(scenario, algorithm) == {} for scenario in tasks.PAPER)
 
 
 PUBLISHED = {
