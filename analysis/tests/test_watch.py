@@ -1,7 +1,7 @@
 """The live table: what it says of a run, how it fits a terminal, and how it ends."""
 
-import json
 import contextlib
+import json
 import os
 import pty
 import re
