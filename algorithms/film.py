@@ -181,11 +181,8 @@ def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
 
 def _task(record: dict) -> tuple:
     """Return what two runs in one video must have in common."""
-    return (
-        record["scenario"],
-        record["seed"],
-        *(record["settings"].get(name, values[0]) for name, values in envs.OPTIONS.items()),
-    )
+    options = envs.options_in(envs.get(record["scenario"]), record["settings"])
+    return (record["scenario"], record["seed"], *options.values())
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ def of_curves(frame: pd.DataFrame) -> list[dict[str, object]]:
     Args:
         frame: rows from `results.read`.
     """
-    default = frame[frame["variant"].eq("default")]
+    default = results.default(frame)
     groups = dict(list(default.groupby(["scenario", "algorithm"], observed=True)))
     return [
         _reading(groups[key], row)

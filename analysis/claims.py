@@ -62,7 +62,7 @@ def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
         frame: rows from `results.read`.
     """
     runs = _summary(frame)
-    default = runs[runs["variant"] == "default"]
+    default = results.default(runs)
     found = []
     for figure in FIGURES:
         for scenario in (name for name, row in SCENARIOS.items() if row.figure == figure):

@@ -170,7 +170,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     metrics = [path for path in paths if path not in set(evaluations)]
     frame = results.read(metrics)
     runs = scores.of_runs(frame, results.evaluations(evaluations) if evaluations else None)
-    every, missing = results.runs(frame[frame["variant"].eq("default")]), results.missing(metrics, frame)
+    every, missing = results.runs(results.default(frame)), results.missing(metrics, frame)
     if name == "comparison_pairs":
         rows = pairs(runs)
         return artefact.Artefact(rows, OF_PAIRS, every, missing, table=_printed_pairs(rows))

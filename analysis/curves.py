@@ -17,11 +17,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import artefact, results, statistics, style
-from envs.scenarios import SCENARIOS
+from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
 LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
 SAFETY = "figure6"
-BOUND_VARIANT = "safety_bound="  # the default run beside these variants has the published bound
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",
@@ -210,7 +209,7 @@ def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
         ), "setting"
     if name != SAFETY:
         return frame[published], "algorithm"
-    bounds = published | frame["variant"].astype(str).str.startswith(BOUND_VARIANT)
+    bounds = published | frame["variant"].astype(str).str.startswith(f"{SAFETY_BOUND}=")
     return frame[bounds & frame["algorithm"].eq("mafocops")], "bound"
 
 

@@ -32,7 +32,7 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
     NaN where there is none. The mean of `longest_unsafe` is the expected maximum consecutive cost (EMCC) of
     arXiv:2409.01245, the tail that a mean cost hides.
     """
-    frame = frame[frame["variant"].eq("default")]
+    frame = results.default(frame)
     overshoot = (frame["violation"] / frame["bound"]).where(frame["violation"] > 0)
     frame = frame.assign(above=(frame["violation"] > 0).astype(float), overshoot=overshoot)
     shown = [*QUANTITIES, *(column for column in frame if column.startswith(PER_COST))]

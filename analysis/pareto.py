@@ -40,7 +40,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds.
     """
-    runs = results.runs(results.ordered(frame[frame["variant"].eq("default")]))
+    runs = results.runs(results.ordered(results.default(frame)))
     runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
     runs = runs.sort_values(["scenario", "algorithm", "seed"])
     seeds = runs.groupby(["scenario", "algorithm"], observed=True)
@@ -108,7 +108,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the Pareto view of metrics files."""
     frame = results.read(paths)
     drawn = tidy(frame)
-    runs = results.runs(frame[frame["variant"].eq("default")])
+    runs = results.runs(results.default(frame))
     clipped = (
         [f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}."] if (drawn["final_cost"] < LEAST_COST).any() else []
     )

@@ -104,6 +104,11 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def default(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the default runs: those with the suite's settings as they are."""
+    return frame[frame["variant"].eq(layout.DEFAULT)]
+
+
 def missing(paths: Sequence[str | Path], frame: pd.DataFrame) -> list[str]:
     """Return those of the files read into `frame` that hold no row: their runs have failed."""
     found = set(frame["file"].unique())
@@ -209,7 +214,7 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
         frame[name] = values.astype(np.int64) if name in COUNTS else values
     # A foreign file need not know the bound: the variant may name it, else it is the scenario's.
     bounds = {
-        file: scenarios.bound_of(scenario, variant) if scenario in scenarios.SCENARIOS else np.nan
+        file: scenarios.bound_of(scenario, variant)
         for file, scenario, variant in zip(heads["file"], heads["scenario"], heads["variant"], strict=True)
     }
     frame["bound"] = frame["bound"].fillna(frame["file"].astype(object).map(bounds).astype(float))

@@ -49,7 +49,7 @@ def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.Da
         `violation_stochastic`, `violation_deterministic`: share of evaluated episodes above the bound.
         `rank`: rank within the scenario, feasibility first.
     """
-    frame = frame[frame["variant"].eq("default")]
+    frame = results.default(frame)
     trained = [_training(*run) for run in results.by_run(frame, "step", "violation")]
     added = pd.DataFrame(trained, columns=["final_violation", "training_violation", "feasible_from"], dtype=float)
     runs = results.runs(frame).join(added).astype({"scenario": str, "algorithm": str})

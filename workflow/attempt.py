@@ -34,7 +34,7 @@ HOPELESS = (2, 3)  # exit status of a command called wrongly, and of numbers gon
 def failures(folder: Path) -> dict[str, int]:
     """Return how often each run under a suite's folder has given up, by the path of its metrics file."""
     found = folder.glob("*/**/failures.txt")
-    return {str(path.with_name("metrics.csv")): path.read_text().count("\n") for path in found}
+    return {str(path.with_name(METRICS)): path.read_text().count("\n") for path in found}
 
 
 def remember(metrics: Path) -> None:

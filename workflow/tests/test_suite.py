@@ -177,6 +177,10 @@ REFUSED = {
     "an unknown algorithm": ({"algorithms": ["ppo"]}, ["'ppo'", "mafocops", "mappo_l"]),
     "an unknown grid": ({"grids": {"lamda": {}}}, ["'lamda'", "lam", "nu_max"]),
     "an unknown option of the task": ({"environment": {"walls": "brick"}}, ["environment.walls", "'brick'", "solid"]),
+    "an option that a task does not have": (
+        {"environment": {"fall": "continue"}},
+        ["environment.fall=continue", "ant_2x4", "walls, observation, partition, costs"],
+    ),
     "an unknown setting": ({"settings": {"macpo": {"all": {"lam": 1}}}}, ["'lam'", "macpo", "fraction_coef"]),
     "an unknown place": ({"settings": {"macpo": {"spider": {}}}}, ["'spider'", "halfcheetah"]),
     "a setting of the wrong type": ({"settings": {"macpo": {"all": {"epochs": 1.5}}}}, ["epochs", "1.5", "int"]),
