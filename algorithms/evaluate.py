@@ -89,20 +89,18 @@ def play(env, ensemble, seed: int, exploring: bool) -> Iterator:
         seed: of the exploration; every world has its own generator.
         exploring: whether to act as in training, or by the mean action.
     """
-    import torch
-
     worlds, agents = env.num_envs, env.num_agents
     children = np.random.SeedSequence((SEED, seed)).spawn(worlds)
     generators = [np.random.default_rng(child) for child in children] if exploring else []
-    padded = torch.zeros(agents, -(-worlds // ROWS) * ROWS, env.observation_size)
+    padded = np.zeros((-(-worlds // ROWS) * ROWS, agents, env.observation_size), np.float32)
     observation, alive = env.reset(), np.ones(worlds, bool)
     while alive.any():
-        padded[:, :worlds] = torch.from_numpy(observation).transpose(0, 1)
-        action = torch.cat([ensemble.mean(block) for block in padded.split(ROWS, 1)], 1)[:, :worlds]  # (N, E, A)
+        padded[:worlds] = observation
+        action = np.concatenate([ensemble.mean(padded[at : at + ROWS]) for at in range(0, len(padded), ROWS)])[:worlds]
         if exploring:
-            noise = np.stack([generator.standard_normal((agents, env.action_size)) for generator in generators], 1)
-            action = action + ensemble.std * torch.from_numpy(noise).float()
-        step = env.step(action.numpy().transpose(1, 0, 2))
+            noise = np.stack([generator.standard_normal((agents, env.action_size)) for generator in generators])
+            action = action + ensemble.std * noise.astype(np.float32)
+        step = env.step(action)
         yield step
         alive &= ~(step.terminated | step.truncated)
         observation = step.observation

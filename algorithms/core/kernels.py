@@ -77,9 +77,27 @@ def squared_distance(x, mean):
 
 
 @compiled
-def fold(theta, sizes, folded):
-    """Write V (O, I) and u (O,) of each layer into `folded`."""
-    at, to = 0, 0
+def tape_size(sizes):
+    """Return the numbers that the tape has per row."""
+    size = 0
+    for i in sizes[:-1]:
+        size += 2 * i + 1
+    return size
+
+
+@compiled
+def folded_size(sizes):
+    """Return the numbers that V and u of all layers are."""
+    size = 0
+    for layer in range(len(sizes) - 1):
+        size += (sizes[layer] + 1) * sizes[layer + 1]
+    return size
+
+
+@compiled
+def fold(theta, sizes):
+    """Return V (O, I) and u (O,) of each layer, all in one vector (F,)."""
+    folded, at, to = np.empty(folded_size(sizes), theta.dtype), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
         w, c = theta[at : at + i], theta[at + i : at + 2 * i]
@@ -91,12 +109,13 @@ def fold(theta, sizes, folded):
             folded[to + o * i + row] = theta[at + o * i + row] + inner(weight, c)
         at += o * i + o
         to += o * i + o
+    return folded
 
 
 @compiled
-def fold_jvp(theta, direction, sizes, folded):
-    """Write dV (O, I) and du (O,) of each layer along `direction` into `folded`."""
-    at, to = 0, 0
+def fold_jvp(theta, direction, sizes):
+    """Return dV (O, I) and du (O,) of each layer along `direction` (P,), as `fold` does."""
+    folded, at, to = np.empty(folded_size(sizes), theta.dtype), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
         w, c = theta[at : at + i], theta[at + i : at + 2 * i]
@@ -110,19 +129,18 @@ def fold_jvp(theta, direction, sizes, folded):
             folded[to + o * i + row] = direction[at + o * i + row] + inner(change, c) + inner(weight, dc)
         at += o * i + o
         to += o * i + o
+    return folded
 
 
 @compiled
-def unfold(theta, sizes, folded, grad):
-    """Write the gradient with respect to theta into `grad`, from that with respect to V and u, G and s, in `folded`."""
-    at, to = 0, 0
+def unfold(theta, sizes, folded):
+    """Return the gradient (P,) with respect to theta from that with respect to V and u: G and s, in `folded`."""
+    grad, at, to = np.zeros_like(theta), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
         w, c = theta[at : at + i], theta[at + i : at + 2 * i]
         dw, dc = grad[at : at + i], grad[at + i : at + 2 * i]
         at += 2 * i
-        dw[:] = 0
-        dc[:] = 0
         for row in range(o):
             s = folded[to + o * i + row]
             for k in range(i):
@@ -133,6 +151,7 @@ def unfold(theta, sizes, folded, grad):
             grad[at + o * i + row] = s
         at += o * i + o
         to += o * i + o
+    return grad
 
 
 @compiled
@@ -182,24 +201,6 @@ def column_sums(dz, s):
     for row in range(len(dz)):
         for k in range(dz.shape[1]):
             s[k] += dz[row, k]
-
-
-@compiled
-def tape_size(sizes):
-    """Return the numbers that the tape has per row."""
-    size = 0
-    for i in sizes[:-1]:
-        size += 2 * i + 1
-    return size
-
-
-@compiled
-def folded_size(sizes):
-    """Return the numbers that V and u of all layers are."""
-    size = 0
-    for layer in range(len(sizes) - 1):
-        size += (sizes[layer] + 1) * sizes[layer + 1]
-    return size
 
 
 @compiled
@@ -278,34 +279,31 @@ def jvp_chunk(sizes, folded, change, tape, dy):
 
 
 @compiled
-def forward(theta, sizes, x, folded, tape, keep):
-    """Return the output (B, O) at x (B, I); `folded` and, to `keep` it, `tape` are what the derivatives need."""
-    fold(theta, sizes, folded)
-    y = np.empty((len(x), sizes[-1]), x.dtype)
+def forward(theta, sizes, x, tape, keep):
+    """Return the output (B, O) at x (B, I), and V and u; to `keep` it, `tape` has what derivatives need besides."""
+    folded, y = fold(theta, sizes), np.empty((len(x), sizes[-1]), x.dtype)
     for start in range(0, len(x), CHUNK):
         stop = min(start + CHUNK, len(x))
         at = start * tape_size(sizes) if keep else 0
         forward_chunk(x[start:stop], sizes, folded, tape[at:], y[start:stop])
-    return y
+    return y, folded
 
 
 @compiled
 def backward(theta, sizes, folded, tape, dy):
     """Return the gradient (P,) of sum(dy * y) for dy (B, O), after a forward that kept its tape."""
-    total, part, grad = np.zeros_like(folded), np.empty_like(folded), np.zeros_like(theta)
+    sums, part = np.zeros_like(folded), np.empty_like(folded)
     for start in range(0, len(dy), CHUNK):
         stop = min(start + CHUNK, len(dy))
         backward_chunk(dy[start:stop], sizes, folded, tape[start * tape_size(sizes) :], part)
-        total += part
-    unfold(theta, sizes, total, grad)
-    return grad
+        sums += part
+    return unfold(theta, sizes, sums)
 
 
 @compiled
 def jvp(theta, sizes, folded, tape, rows, direction):
     """Return the change (B, O) of the output along `direction` (P,), after a forward of B rows that kept its tape."""
-    change, dy = np.empty_like(folded), np.empty((rows, sizes[-1]), theta.dtype)
-    fold_jvp(theta, direction, sizes, change)
+    change, dy = fold_jvp(theta, direction, sizes), np.empty((rows, sizes[-1]), theta.dtype)
     for start in range(0, rows, CHUNK):
         stop = min(start + CHUNK, rows)
         jvp_chunk(sizes, folded, change, tape[start * tape_size(sizes) :], dy[start:stop])
@@ -318,17 +316,27 @@ def gauss_newton(theta, sizes, folded, tape, rows, direction, metric):
 
     Chunk by chunk: the way back finds in the cache what the way out has read.
     """
-    change, total, part = np.empty_like(folded), np.zeros_like(folded), np.empty_like(folded)
-    grad, dy = np.zeros_like(theta), np.empty((min(rows, CHUNK), sizes[-1]), theta.dtype)
-    fold_jvp(theta, direction, sizes, change)
+    change, sums, part = fold_jvp(theta, direction, sizes), np.zeros_like(folded), np.empty_like(folded)
+    dy = np.empty((min(rows, CHUNK), sizes[-1]), theta.dtype)
     for start in range(0, rows, CHUNK):
         chunk, here = dy[: min(CHUNK, rows - start)], tape[start * tape_size(sizes) :]
         jvp_chunk(sizes, folded, change, here, chunk)
         chunk *= metric
         backward_chunk(chunk, sizes, folded, here, part)
-        total += part
-    unfold(theta, sizes, total, grad)
-    return grad
+        sums += part
+    return unfold(theta, sizes, sums)
+
+
+@compiled
+def act(folded, sizes, observation, mean):
+    """Write the outputs of N networks, `folded` (N, F), at observation (E, N, I) into mean (E, N, O)."""
+    worlds = len(observation)
+    x, y = np.empty((worlds, sizes[0]), mean.dtype), np.empty((worlds, sizes[-1]), mean.dtype)
+    tape = np.empty(worlds * tape_size(sizes), mean.dtype)
+    for agent in range(len(folded)):
+        x[:] = observation[:, agent]
+        forward_chunk(x, sizes, folded[agent], tape, y)
+        mean[:, agent] = y
 
 
 @compiled
@@ -361,9 +369,10 @@ def compile_all() -> None:
         raise RuntimeError("NUMBA_DISABLE_JIT is set")
     sizes, x = np.array([2, 3, 1]), np.ones((1, 2), np.float32)
     theta = np.ones(4 + 6 + 3 + 6 + 3 + 1, np.float32)
-    folded, tape = np.empty(folded_size(sizes), np.float32), np.empty(tape_size(sizes), np.float32)
-    y = forward(theta, sizes, x, folded, tape, True)
+    tape = np.empty(tape_size(sizes), np.float32)
+    y, folded = forward(theta, sizes, x, tape, True)
     grad = backward(theta, sizes, folded, tape, y)
+    act(folded[None], sizes, x[None], y[None].copy())
     jvp(theta, sizes, folded, tape, 1, theta)
     gauss_newton(theta, sizes, folded, tape, 1, theta, y[0])
     adam(theta, grad, np.zeros_like(theta), np.zeros_like(theta), np.zeros(1), 1e-3, 1.0, 1e-5)

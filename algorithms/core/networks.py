@@ -149,41 +149,42 @@ class Autograd:
 
 
 class Compiled:
-    """The arithmetic of `MLP` by compiled kernels; its arrays are torch's memory, where their size is measured."""
+    """The arithmetic of `MLP` by compiled kernels."""
 
     def __init__(self, module: ModuleType, theta: Tensor, sizes: tuple[int, ...]) -> None:
         """Compute with the kernels of `module`, on `theta` (P,) where it lies."""
         self._kernels, self._theta, self._sizes = module, theta.numpy(), np.array(sizes)
-        self._per_row = module.tape_size(self._sizes)
-        self._work = [self._space(module.folded_size(self._sizes)), self._space(0)]  # of evaluations
-        self._kept = [self._space(module.folded_size(self._sizes)), self._space(0)]  # of taped outputs
         self._rows = 0
-
-    def _space(self, size: int) -> np.ndarray:
-        return torch.empty(size, dtype=torch.from_numpy(self._theta).dtype).numpy()
+        self._tape = self._scratch = theta.new_empty(0).numpy()
 
     def forward(self, x: Tensor, taped: bool) -> np.ndarray:
         """See `MLP`."""
-        space, rows = (self._kept, len(x)) if taped else (self._work, min(len(x), self._kernels.CHUNK))
-        if len(space[1]) < rows * self._per_row:
-            space[1] = self._space(rows * self._per_row)
+        rows = len(x) if taped else min(len(x), self._kernels.CHUNK)
+        tape = self._tape if taped else self._scratch
+        size = rows * self._kernels.tape_size(self._sizes)
+        if len(tape) < size:
+            tape = x.new_empty(size).numpy()  # torch's memory: there its size is measured
+        work = (self._theta, self._sizes, x.contiguous().numpy(), tape, taped)
+        output, folded = self._kernels.forward(*work)
         if taped:
-            self._rows = rows
-        return self._kernels.forward(self._theta, self._sizes, x.contiguous().numpy(), *space, taped)
+            self._rows, self._tape, self._folded = rows, tape, folded
+        else:
+            self._scratch = tape
+        return output
 
     def backward(self, dy: np.ndarray) -> Tensor:
         """See `MLP`."""
-        return torch.from_numpy(
-            self._kernels.backward(self._theta, self._sizes, *self._kept, np.ascontiguousarray(dy))
-        )
+        work = (self._theta, self._sizes, self._folded, self._tape, np.ascontiguousarray(dy))
+        return torch.from_numpy(self._kernels.backward(*work))
 
     def jvp(self, direction: Tensor) -> np.ndarray:
         """See `MLP`."""
-        return self._kernels.jvp(self._theta, self._sizes, *self._kept, self._rows, direction.numpy())
+        work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy())
+        return self._kernels.jvp(*work)
 
     def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
         """See `MLP`."""
-        work = (self._theta, self._sizes, *self._kept, self._rows, direction.numpy(), metric)
+        work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy(), metric)
         return torch.from_numpy(self._kernels.gauss_newton(*work))
 
 

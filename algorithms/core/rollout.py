@@ -4,6 +4,7 @@ Arrays have leading axes T (steps), E (worlds), N (agents), and a trailing axis 
 limit stay two arrays to the end; only `gae` combines them.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .networks import NotFinite
+from .networks import NotFinite, kernels
 from .policy import Actor
 
 
@@ -30,33 +31,29 @@ class Rollout(NamedTuple):
 
 
 class Ensemble:
-    """The policies of all agents as one stacked network, for acting.
+    """The policies of all agents, for acting; on the CPU, where the physics is."""
 
-    LayerNorm's weight and bias are folded into the next linear layer, so a step of all agents is nine tensor
-    operations.
-    """
-
-    @torch.no_grad()
     def __init__(self, actors: list[Actor]) -> None:
         """Copy the present parameters of `actors` (one per agent; the same object may appear several times)."""
-        self._layers = []
-        modules = [actor.module for actor in actors]
-        for k in range(0, len(modules[0]), 3):  # LayerNorm, Linear, ReLU
-            normal, linear = [module[k] for module in modules], [module[k + 1] for module in modules]
-            scale, shift = (torch.stack([getattr(m, name) for m in normal]).cpu() for name in ("weight", "bias"))
-            weight, bias = (torch.stack([getattr(m, name) for m in linear]).cpu() for name in ("weight", "bias"))
-            weight = weight.transpose(1, 2)  # (N, I, O)
-            folded = torch.baddbmm(bias[:, None], shift[:, None], weight)  # (N, 1, O)
-            self._layers.append((folded, weight * scale[:, :, None]))
-        self.std = torch.from_numpy(np.stack([actor.std() for actor in actors]))[:, None]  # (N, 1, A)
+        self._kernels, self._shape = kernels(), (len(actors), actors[0].action_size)
+        self.std = np.stack([actor.std() for actor in actors])  # (N, A)
+        if self._kernels:
+            self._sizes = np.array(actors[0].sizes)
+            thetas = [actor.theta.cpu().numpy() for actor in actors]
+            self._folded = np.stack([self._kernels.fold(theta, self._sizes) for theta in thetas])
+        else:
+            self._modules = [copy.deepcopy(actor.module).cpu() for actor in actors]
 
-    def mean(self, observation: Tensor) -> Tensor:
-        """Return the means (N, E, A) at observation (N, E, O)."""
-        h = observation
-        for bias, weight in self._layers[:-1]:
-            h = torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:]), weight).relu_()
-        bias, weight = self._layers[-1]
-        return torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:]), weight)
+    def mean(self, observation: np.ndarray) -> np.ndarray:
+        """Return the means (E, N, A) at observation (E, N, O)."""
+        mean = np.empty((len(observation), *self._shape), observation.dtype)
+        if self._kernels:
+            self._kernels.act(self._folded, self._sizes, observation, mean)
+            return mean
+        with torch.no_grad():
+            for i, module in enumerate(self._modules):
+                mean[:, i] = module(torch.from_numpy(observation[:, i])).numpy()
+        return mean
 
 
 class Collector:
@@ -78,17 +75,17 @@ class Collector:
         env, length = self.env, self.length
         ensemble = Ensemble(actors)
         agents, worlds = env.num_agents, env.num_envs
-        noise = torch.randn((length, agents, worlds, env.action_size), generator=self.generator).mul_(ensemble.std)
+        noise = torch.randn((length, worlds, agents, env.action_size), generator=self.generator).numpy()
+        noise *= ensemble.std
         observation = torch.empty((length + 1, worlds, agents, env.observation_size))
         action = torch.empty((length, worlds, agents, env.action_size))
         reward, cost = np.empty((length, worlds)), np.empty((length, worlds, env.num_costs))
         terminated, truncated = np.zeros((2, length, worlds), bool)
         final, unstable = [], np.array(env.unstable)
         seen, acted = observation.numpy(), action.numpy()
-        by_agent, action_by_agent = observation.transpose(1, 2), action.transpose(1, 2)
         seen[0] = self.observation
         for t in range(length):
-            torch.add(ensemble.mean(by_agent[t]), noise[t], out=action_by_agent[t])
+            np.add(ensemble.mean(seen[t]), noise[t], out=acted[t])
             step = env.step(acted[t])
             seen[t + 1], reward[t], cost[t] = step.observation, step.reward, step.cost
             terminated[t], truncated[t] = step.terminated, step.truncated
