@@ -223,7 +223,7 @@ def forward_chunk(x, sizes, folded, tape, y):
     at, to, a = 0, 0, x
     for layer in range(last + 1):
         i, o = sizes[layer], sizes[layer + 1]
-        kept, n, scale = taped(tape, at, rows, i)
+        _kept, n, scale = taped(tape, at, rows, i)
         v, u = unpacked(folded, to, i, o)
         normalise(a, n, scale)
         at += rows * (2 * i + 1)

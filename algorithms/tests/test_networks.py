@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import kl_divergence
 
+from algorithms.core import networks
 from algorithms.core.config import Config
 from algorithms.core.critic import Critics, Normaliser, value_loss_slope
-from algorithms.core import networks
 from algorithms.core.kernels import CHUNK
 from algorithms.core.networks import MLP, Adam, Autograd, Compiled, minibatches
 from algorithms.core.policy import Actor, Gaussian
