@@ -6,11 +6,11 @@ one of them is called, so that reading `SCENARIOS` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from envs.scenarios import OPTIONS, PAPER, SCENARIOS, TASK_VERSION, Scenario, get, options_in
+from .scenarios import OPTIONS, PAPER, SCENARIOS, TASK_VERSION, Scenario, get, options_in
 
 if TYPE_CHECKING:
-    from envs.parallel import SafeParallelEnv
-    from envs.vector import VectorEnv
+    from .parallel import SafeParallelEnv
+    from .vector import VectorEnv
 
 __all__ = ["OPTIONS", "PAPER", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "options_in", "parallel_env"]
 
@@ -31,7 +31,7 @@ def make(
         ValueError: if the name, an option or a number is not valid.
     """
     scenario = get(name)
-    from envs.vector import VectorEnv
+    from .vector import VectorEnv
 
     return VectorEnv(scenario, num_envs, seed, num_threads, **options)
 
@@ -48,6 +48,6 @@ def parallel_env(name: str, render_mode: str | None = None, **options: str) -> "
         ValueError: if the name, the render mode or an option is not valid.
     """
     scenario = get(name)
-    from envs.parallel import SafeParallelEnv
+    from .parallel import SafeParallelEnv
 
     return SafeParallelEnv(scenario, render_mode, **options)

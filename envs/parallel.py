@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from envs.scenarios import Scenario
-from envs.vector import VectorEnv
+from .scenarios import Scenario
+from .vector import VectorEnv, as_array
 
 RENDER_MODES = (None, "rgb_array")
 
@@ -33,7 +33,10 @@ class SafeParallelEnv(ParallelEnv):
         self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]
         self.agents: list[str] = []
         limit = self._env.observation_limit
-        observation, action = (self._env.observation_size,), (scenario.actions_per_agent,)
+        self._action_shape = action = (scenario.actions_per_agent,)
+        observation = (self._env.observation_size,)
+        state = np.arange(scenario.agents * self._env.observation_size)[self._env.state_columns]
+        self.state_space = gymnasium.spaces.Box(-limit, limit, state.shape, np.float32)
         self.observation_spaces = {
             agent: gymnasium.spaces.Box(-limit, limit, observation, np.float32) for agent in self.possible_agents
         }
@@ -50,18 +53,33 @@ class SafeParallelEnv(ParallelEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
-        """Start an episode; without a seed the random numbers continue. Return observations and empty infos."""
+        """Start an episode; without a seed the random numbers continue.
+
+        Returns:
+            observations and infos by agent; an info has the entries that it has after a step.
+        """
         if seed is not None:
             self._env.seed(seed)
         self._unsafe = False
         self.agents = list(self.possible_agents)
-        return self._split(self._env.reset()), {agent: {} for agent in self.agents}
+        observation = self._split(self._env.reset())
+        return observation, self._infos(self._env.initial_terms())
+
+    def state(self) -> np.ndarray:
+        """Return what a critic of all agents reads, (S,) float32: each number that some agent sees, once.
+
+        Raises:
+            RuntimeError: before the first reset.
+        """
+        if self._env.observation is None:
+            raise RuntimeError("call reset() before state()")
+        return self._env.observation.reshape(-1)[self._env.state_columns].copy()
 
     def step(self, actions: dict[str, np.ndarray]) -> tuple[dict, dict, dict, dict, dict]:
         """Advance by one control step.
 
         Args:
-            actions: (A,) for each agent.
+            actions: (A,) for each agent, an array or a tensor.
 
         Returns:
             observations, rewards, terminations, truncations and infos by agent.
@@ -75,15 +93,20 @@ class SafeParallelEnv(ParallelEnv):
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise ValueError(f"no action for {', '.join(missing)}; give one for each of {', '.join(self.agents)}")
-        result = self._env.step(np.stack([np.asarray(actions[agent]) for agent in self.agents])[None])
+        joint = [as_array(actions[agent]) for agent in self.agents]
+        for agent, action in zip(self.agents, joint, strict=True):
+            if action.shape != self._action_shape:
+                raise ValueError(
+                    f"the action of {agent} has shape {action.shape}; expected (A,) = {self._action_shape}"
+                )
+        result = self._env.step(np.stack(joint)[None])
         self._unsafe = bool(result.cost.any())
-        info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in result.terms.items()}}
         answer = (
             self._split(result.observation),
             dict.fromkeys(self.agents, float(result.reward[0])),
             dict.fromkeys(self.agents, bool(result.terminated[0])),
             dict.fromkeys(self.agents, bool(result.truncated[0])),
-            {agent: dict(info) for agent in self.agents},
+            self._infos(result.terms),
         )
         if result.terminated[0] or result.truncated[0]:
             self.agents = []
@@ -98,7 +121,7 @@ class SafeParallelEnv(ParallelEnv):
         if self.render_mode is None:
             raise RuntimeError('made without rendering; pass render_mode="rgb_array"')
         if self._renderer is None:
-            from envs.rendering import Renderer  # OpenGL is needed by nobody else
+            from .rendering import Renderer  # OpenGL is needed by nobody else
 
             self._renderer = Renderer(self._env.batch.model, self._env.scenario)
         return self._renderer.frame(self._env.batch.state[0], self._unsafe)
@@ -108,6 +131,14 @@ class SafeParallelEnv(ParallelEnv):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def __getstate__(self) -> dict:
+        """Return what a copy or a pickle needs; it makes a renderer of its own."""
+        return {**vars(self), "_renderer": None}
+
+    def _infos(self, terms: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+        info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in terms.items()}}
+        return {agent: dict(info) for agent in self.agents}
 
     def _split(self, observation: np.ndarray) -> dict[str, np.ndarray]:
         return {agent: observation[0, i] for i, agent in enumerate(self.possible_agents)}
