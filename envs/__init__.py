@@ -16,7 +16,7 @@ __all__ = ["OPTIONS", "PAPER", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "
 
 
 def make(
-    name: str, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options: str
+    name: str, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options: str | int
 ) -> "VectorEnv":
     """Make `num_envs` worlds of the scenario `name`.
 
@@ -36,12 +36,16 @@ def make(
     return VectorEnv(scenario, num_envs, seed, num_threads, **options)
 
 
-def parallel_env(name: str, render_mode: str | None = None, **options: str) -> "SafeParallelEnv":
+def parallel_env(
+    name: str, render_mode: str | None = None, keep_last_info: bool = False, **options: str | int
+) -> "SafeParallelEnv":
     """Make the scenario `name` as a PettingZoo ParallelEnv with one world.
 
     Args:
         name: one of SCENARIOS.
         render_mode: None or `rgb_array`.
+        keep_last_info: whether `reset` repeats the infos of the step that ended the episode before, for vectorisers
+            that reset by themselves and hand out the infos of the reset instead of those of that step.
         **options: as for `make`.
 
     Raises:
@@ -50,4 +54,4 @@ def parallel_env(name: str, render_mode: str | None = None, **options: str) -> "
     scenario = get(name)
     from .parallel import SafeParallelEnv
 
-    return SafeParallelEnv(scenario, render_mode, **options)
+    return SafeParallelEnv(scenario, render_mode, keep_last_info, **options)

@@ -20,14 +20,14 @@ class SafeParallelEnv(ParallelEnv):
 
     metadata = {"name": "safe_multi_agent_mujoco", "render_modes": ["rgb_array"], "is_parallelizable": True}  # noqa: RUF012
 
-    def __init__(self, scenario: Scenario, render_mode: str | None = None, **options: str) -> None:
-        """Build the world; see `envs.parallel_env`."""
+    def __init__(self, scenario: Scenario, render_mode: str | None = None, keep_last_info: bool = False, **options) -> None:
+        """Build the world; see `parallel_env` of the package."""
         if render_mode not in RENDER_MODES:
             raise ValueError(f"unknown render_mode {render_mode!r}; choose from None, rgb_array")
         self._env = VectorEnv(scenario, **options)
         self._env.auto_reset = False
         self._renderer = None
-        self._unsafe = False
+        self._unsafe, self._last_infos, self._keep_last_info = False, None, keep_last_info
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "name": scenario.name, "render_fps": round(1 / scenario.dt)}
         self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]
@@ -56,14 +56,17 @@ class SafeParallelEnv(ParallelEnv):
         """Start an episode; without a seed the random numbers continue.
 
         Returns:
-            observations and infos by agent; an info has the entries that it has after a step.
+            observations and infos by agent; an info has the entries that it has after a step, or repeats the last of
+            the episode that ended before, if the environment was made so.
         """
         if seed is not None:
             self._env.seed(seed)
         self._unsafe = False
         self.agents = list(self.possible_agents)
         observation = self._split(self._env.reset())
-        return observation, self._infos(self._env.initial_terms())
+        infos = self._last_infos or self._infos(self._env.initial_terms())
+        self._last_infos = None
+        return observation, infos
 
     def state(self) -> np.ndarray:
         """Return what a critic of all agents reads, (S,) float32: each number that some agent sees, once.
@@ -109,7 +112,7 @@ class SafeParallelEnv(ParallelEnv):
             self._infos(result.terms),
         )
         if result.terminated[0] or result.truncated[0]:
-            self.agents = []
+            self.agents, self._last_infos = [], self._infos(result.terms) if self._keep_last_info else None
         return answer
 
     def render(self) -> np.ndarray:
@@ -138,7 +141,7 @@ class SafeParallelEnv(ParallelEnv):
 
     def _infos(self, terms: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
         info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in terms.items()}}
-        return {agent: dict(info) for agent in self.agents}
+        return {agent: dict(info) for agent in self.possible_agents}
 
     def _split(self, observation: np.ndarray) -> dict[str, np.ndarray]:
         return {agent: observation[0, i] for i, agent in enumerate(self.possible_agents)}

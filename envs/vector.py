@@ -154,7 +154,8 @@ class VectorEnv:
         """Advance all worlds by one control step; a world whose episode ends starts the next one at once.
 
         Args:
-            actions: (E, N, A), an array or a tensor; the motors clamp to [-1, 1] but the control penalty charges the raw values.
+            actions: (E, N, A), an array or a tensor; the motors clamp to [-1, 1] but the control penalty charges the
+                raw values.
 
         Raises:
             ValueError: if the shape is wrong or an action is not finite.
@@ -238,7 +239,7 @@ class VectorEnv:
 
 
 def as_array(value: object) -> np.ndarray:
-    """Return numbers as float64: an array, a list, or a PyTorch tensor, with a gradient or on another device as well."""
+    """Return numbers as float64: an array, a list, or a PyTorch tensor, with a gradient or on any device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().double()  # NumPy has no bfloat16
     return np.asarray(value, dtype=np.float64)
