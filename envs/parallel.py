@@ -20,7 +20,9 @@ class SafeParallelEnv(ParallelEnv):
 
     metadata = {"name": "safe_multi_agent_mujoco", "render_modes": ["rgb_array"], "is_parallelizable": True}  # noqa: RUF012
 
-    def __init__(self, scenario: Scenario, render_mode: str | None = None, keep_last_info: bool = False, **options) -> None:
+    def __init__(
+        self, scenario: Scenario, render_mode: str | None = None, keep_last_info: bool = False, **options
+    ) -> None:
         """Build the world; see `parallel_env` of the package."""
         if render_mode not in RENDER_MODES:
             raise ValueError(f"unknown render_mode {render_mode!r}; choose from None, rgb_array")

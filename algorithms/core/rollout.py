@@ -48,6 +48,7 @@ class Ensemble:
             weight = weight.transpose(1, 2)  # (N, I, O)
             folded = torch.baddbmm(bias[:, None], shift[:, None], weight)  # (N, 1, O)
             self._layers.append((folded, weight * scale[:, :, None]))
+        self.observation_size = self._layers[0][1].shape[1]
         self.std = torch.from_numpy(np.stack([actor.std() for actor in actors]))[:, None]  # (N, 1, A)
 
     def mean(self, observation: Tensor) -> Tensor:

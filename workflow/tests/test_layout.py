@@ -14,7 +14,7 @@ from workflow import sources
 
 ROOT = sources.ROOT
 PACKAGES = ("algorithms", "analysis", "envs", "workflow")
-COMMANDS = ("train", "evaluate", "film", "benchmark")
+COMMANDS = ("train", "evaluate", "film", "benchmark", "controller")
 MODULES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
