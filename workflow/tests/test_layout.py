@@ -76,9 +76,12 @@ def requirement(text: str) -> tuple[str, str]:
 
 
 def project_requirements() -> dict[str, str]:
-    """Return what pyproject.toml asks for, tools for development included."""
+    """Return what pyproject.toml asks of a checkout: the package's, the suite's, and tools for development."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = project["dependencies"] + project["optional-dependencies"]["dev"]
+    extras = project["optional-dependencies"]
+    own, *tools = extras["dev"]
+    assert own == f"{project['name']}[suite]"
+    listed = project["dependencies"] + extras["suite"] + tools  # the suite's ranges are the narrower ones
     return dict(map(requirement, listed)) | {"python": project["requires-python"]}
 
 
