@@ -7,11 +7,13 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from typing import TypeVar
 
+T = TypeVar("T")
 _watched: dict[weakref.ref, Callable] = {}
 
 
-def in_every_child(thing: object, mend: Callable[[object], None]) -> None:
+def in_every_child(thing: T, mend: Callable[[T], None]) -> None:
     """Call `mend(thing)` in every process that a fork makes from this one, as long as `thing` lives."""
     _watched[weakref.ref(thing, lambda gone: _watched.pop(gone, None))] = mend
 

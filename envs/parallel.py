@@ -5,12 +5,17 @@ does not reset by itself: after the end of an episode `agents` is empty until `r
 `info[agent]["cost"]` is 1 when unsafe and the other entries of `info` are the addends of reward and cost.
 """
 
+from typing import TYPE_CHECKING
+
 import gymnasium
 import numpy as np
 from pettingzoo import ParallelEnv
 
 from .scenarios import Scenario
 from .vector import VectorEnv, as_array
+
+if TYPE_CHECKING:
+    from .rendering import Renderer
 
 RENDER_MODES = (None, "rgb_array")
 
@@ -28,8 +33,9 @@ class SafeParallelEnv(ParallelEnv):
             raise ValueError(f"unknown render_mode {render_mode!r}; choose from None, rgb_array")
         self._env = VectorEnv(scenario, **options)
         self._env.auto_reset = False
-        self._renderer = None
-        self._unsafe, self._last_infos, self._keep_last_info = False, None, keep_last_info
+        self._renderer: Renderer | None = None
+        self._unsafe, self._keep_last_info = False, keep_last_info
+        self._last_infos: dict[str, dict[str, float]] | None = None
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "name": scenario.name, "render_fps": round(1 / scenario.dt)}
         self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]

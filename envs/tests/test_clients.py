@@ -167,15 +167,11 @@ def test_every_block_of_the_page_is_run():
     assert list(BLOCKS) == list(THEN) == list(MODULES)
 
 
-@pytest.mark.clients
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_library_trains_and_sees_the_cost(name, foreign):
-    if missing := [module for module in MODULES[name] if importlib.util.find_spec(module) is None]:
-        pytest.skip(f"{missing[0]} is not installed: see the extras of pyproject.toml")
-    script = foreign / "client.py"
-    script.write_text(f"import numpy as np\nimport safe_mamujoco\n{BLOCKS[name]}{THEN[name]}")
+def run(foreign, code):
+    """Run a script in the foreign folder."""
+    (foreign / "client.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, script.name],
+        [sys.executable, "client.py"],
         cwd=foreign,
         env={**os.environ, "PYTHONPATH": str(foreign / "site"), "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
@@ -184,3 +180,20 @@ def test_the_library_trains_and_sees_the_cost(name, foreign):
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_block_of_the_section_use_runs(foreign):
+    block = re.search(r"^## Use\n.*?^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[1]
+    actions = "import numpy as np\nactions = np.zeros((16, 2, 4))\n"
+    run(
+        foreign,
+        f"{actions}{block}env.load_state_dict(state)\nassert step.cost.shape == (16, 1) and game.reset(seed=0)\n",
+    )
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_library_trains_and_sees_the_cost(name, foreign):
+    if missing := [module for module in MODULES[name] if importlib.util.find_spec(module) is None]:
+        pytest.skip(f"{missing[0]} is not installed: see the extras of pyproject.toml")
+    run(foreign, f"import numpy as np\nimport safe_mamujoco\n{BLOCKS[name]}{THEN[name]}")
