@@ -25,7 +25,7 @@ MEASURES = ("bound", "episode_return", "episode_cost", "episode_length", "violat
 HEADER = ",".join((*IDENTITY, "mode", "episode", *MEASURES)) + "\n"
 
 
-def load(folder: Path) -> tuple[dict, object]:
+def load(folder: str | Path) -> tuple[dict, object]:
     """Return run.json's record and the `Ensemble` of the final policies.
 
     Raises:
@@ -37,13 +37,13 @@ def load(folder: Path) -> tuple[dict, object]:
     from .core.rollout import Ensemble
     from .run.folder import read_record
 
+    folder = Path(folder)
     path = folder / "policy.pt"
     if not path.exists():
         raise ValueError(f"{folder} holds no policy.pt: give the folder of a complete run")
     record = read_record(folder) or {}
     if absent := [name for name in (*IDENTITY, "settings") if name not in record]:
         raise ValueError(f"{folder / 'run.json'} does not name the {absent[0]}: it is not the record of a run")
-    torch.set_num_threads(1)  # one order of summation
     try:
         saved = torch.load(path, weights_only=True)
         hidden, actors = tuple(saved["settings"]["hidden"]), []
@@ -61,9 +61,9 @@ def load(folder: Path) -> tuple[dict, object]:
     return record, ensemble
 
 
-def failed(folder: Path) -> bool:
+def failed(folder: str | Path) -> bool:
     """Return whether the run in `folder` was given up: its metrics.csv is a header without rows."""
-    path = folder / "metrics.csv"
+    path = Path(folder) / "metrics.csv"
     return path.exists() and path.read_bytes().count(b"\n") == 1
 
 
@@ -89,6 +89,9 @@ def play(env, ensemble, seed: int, exploring: bool) -> Iterator:
         seed: of the exploration; every world has its own generator.
         exploring: whether to act as in training, or by the mean action.
     """
+    import torch
+
+    torch.set_num_threads(1)  # one order of summation
     worlds, agents = env.num_envs, env.num_agents
     children = np.random.SeedSequence((SEED, seed)).spawn(worlds)
     generators = [np.random.default_rng(child) for child in children] if exploring else []

@@ -144,7 +144,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
+def film(folders: list[str | Path], path: str | Path, exploring: bool, limit: int) -> int:
     """Write the video of one run, or of two side by side, and return its number of pictures.
 
     Raises:
@@ -154,6 +154,7 @@ def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
     """
     import imageio
 
+    folders, path = [Path(folder) for folder in folders], Path(path)
     runs = [None if evaluate.failed(folder) else evaluate.load(folder) for folder in folders]
     tasks = [_task(record) for record, _ in filter(None, runs)]
     if len(set(tasks)) > 1:

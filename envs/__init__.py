@@ -6,17 +6,17 @@ one of them is called, so that reading `SCENARIOS` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from envs.scenarios import OPTIONS, PAPER, SCENARIOS, TASK_VERSION, Scenario, get, options_in
+from .scenarios import OPTIONS, PAPER, SCENARIOS, TASK_VERSION, Scenario, get, options_in
 
 if TYPE_CHECKING:
-    from envs.parallel import SafeParallelEnv
-    from envs.vector import VectorEnv
+    from .parallel import SafeParallelEnv
+    from .vector import VectorEnv
 
 __all__ = ["OPTIONS", "PAPER", "SCENARIOS", "TASK_VERSION", "Scenario", "get", "make", "options_in", "parallel_env"]
 
 
 def make(
-    name: str, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options: str
+    name: str, num_envs: int = 1, seed: int | None = None, num_threads: int | None = None, **options: str | int
 ) -> "VectorEnv":
     """Make `num_envs` worlds of the scenario `name`.
 
@@ -31,23 +31,27 @@ def make(
         ValueError: if the name, an option or a number is not valid.
     """
     scenario = get(name)
-    from envs.vector import VectorEnv
+    from .vector import VectorEnv
 
     return VectorEnv(scenario, num_envs, seed, num_threads, **options)
 
 
-def parallel_env(name: str, render_mode: str | None = None, **options: str) -> "SafeParallelEnv":
+def parallel_env(
+    name: str, render_mode: str | None = None, keep_last_info: bool = False, **options: str | int
+) -> "SafeParallelEnv":
     """Make the scenario `name` as a PettingZoo ParallelEnv with one world.
 
     Args:
         name: one of SCENARIOS.
         render_mode: None or `rgb_array`.
+        keep_last_info: whether `reset` repeats the infos of the step that ended the episode before, for vectorisers
+            that reset by themselves and hand out the infos of the reset instead of those of that step.
         **options: as for `make`.
 
     Raises:
         ValueError: if the name, the render mode or an option is not valid.
     """
     scenario = get(name)
-    from envs.parallel import SafeParallelEnv
+    from .parallel import SafeParallelEnv
 
-    return SafeParallelEnv(scenario, render_mode, **options)
+    return SafeParallelEnv(scenario, render_mode, keep_last_info, **options)

@@ -18,10 +18,10 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs import models
-from envs.models import CORRIDOR_HALF_WIDTH
-from envs.robot import Robot
-from envs.scenarios import Scenario
+from . import models
+from .models import CORRIDOR_HALF_WIDTH
+from .robot import Robot
+from .scenarios import Scenario
 
 CONTROL_WEIGHT = 0.5
 CONTACT_WEIGHT = 5e-4
@@ -72,6 +72,7 @@ class Ant(Robot):
     """Reward, cost, health and base observation of E ants, read from the arrays of a batch."""
 
     cost_names = ("wall", "fall")
+    term_names = ("reward_forward", "reward_control", "reward_contact", "reward_survive", "cost_wall", "cost_fall")
     stage = mujoco.mjtStage.mjSTAGE_ACC.value  # mj_forward at the new state, so that cfrc_ext exists there
     root_quat = slice(3, 7)
 

@@ -12,9 +12,9 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs import models
-from envs.robot import Robot
-from envs.scenarios import Scenario
+from . import models
+from .robot import Robot
+from .scenarios import Scenario
 
 CONTROL_WEIGHT = 0.1
 SAFE_DISTANCE = 9.0  # m along x, on either side
@@ -24,6 +24,7 @@ class HalfCheetah(Robot):
     """Reward, cost and base observation of E cheetahs, read from the arrays of a batch."""
 
     cost_names = ("obstacle",)
+    term_names = ("reward_forward", "reward_control", "cost_obstacle")
     stage = mujoco.mjtStage.mjSTAGE_NONE.value  # leaves geom_xpos one substep behind, like the original
     base_size = 20
     noisy = (10, 10)  # the obstacle included, which starts at 10 m, give or take 0.2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mujoco
 
-from envs.scenarios import Scenario
+from .scenarios import Scenario
 
 WALL_COLOR = (0.45, 0.62, 0.8, 1.0)
 CORRIDOR_HALF_WIDTH = {"ant": 5.0, "manyagent_ant": 4.5}  # m, from the centre line to a wall, along y

@@ -5,12 +5,17 @@ does not reset by itself: after the end of an episode `agents` is empty until `r
 `info[agent]["cost"]` is 1 when unsafe and the other entries of `info` are the addends of reward and cost.
 """
 
+from typing import TYPE_CHECKING
+
 import gymnasium
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from envs.scenarios import Scenario
-from envs.vector import VectorEnv
+from .scenarios import Scenario
+from .vector import VectorEnv, as_array
+
+if TYPE_CHECKING:
+    from .rendering import Renderer
 
 RENDER_MODES = (None, "rgb_array")
 
@@ -20,20 +25,26 @@ class SafeParallelEnv(ParallelEnv):
 
     metadata = {"name": "safe_multi_agent_mujoco", "render_modes": ["rgb_array"], "is_parallelizable": True}  # noqa: RUF012
 
-    def __init__(self, scenario: Scenario, render_mode: str | None = None, **options: str) -> None:
-        """Build the world; see `envs.parallel_env`."""
+    def __init__(
+        self, scenario: Scenario, render_mode: str | None = None, keep_last_info: bool = False, **options
+    ) -> None:
+        """Build the world; see `parallel_env` of the package."""
         if render_mode not in RENDER_MODES:
             raise ValueError(f"unknown render_mode {render_mode!r}; choose from None, rgb_array")
         self._env = VectorEnv(scenario, **options)
         self._env.auto_reset = False
-        self._renderer = None
-        self._unsafe = False
+        self._renderer: Renderer | None = None
+        self._unsafe, self._keep_last_info = False, keep_last_info
+        self._last_infos: dict[str, dict[str, float]] | None = None
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "name": scenario.name, "render_fps": round(1 / scenario.dt)}
         self.possible_agents = [f"agent_{i}" for i in range(scenario.agents)]
         self.agents: list[str] = []
         limit = self._env.observation_limit
-        observation, action = (self._env.observation_size,), (scenario.actions_per_agent,)
+        self._action_shape = action = (scenario.actions_per_agent,)
+        observation = (self._env.observation_size,)
+        state = np.arange(scenario.agents * self._env.observation_size)[self._env.state_columns]
+        self.state_space = gymnasium.spaces.Box(-limit, limit, state.shape, np.float32)
         self.observation_spaces = {
             agent: gymnasium.spaces.Box(-limit, limit, observation, np.float32) for agent in self.possible_agents
         }
@@ -50,18 +61,36 @@ class SafeParallelEnv(ParallelEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
-        """Start an episode; without a seed the random numbers continue. Return observations and empty infos."""
+        """Start an episode; without a seed the random numbers continue.
+
+        Returns:
+            observations and infos by agent; an info has the entries that it has after a step, or repeats the last of
+            the episode that ended before, if the environment was made so.
+        """
         if seed is not None:
             self._env.seed(seed)
         self._unsafe = False
         self.agents = list(self.possible_agents)
-        return self._split(self._env.reset()), {agent: {} for agent in self.agents}
+        observation = self._split(self._env.reset())
+        infos = self._last_infos or self._infos(self._env.initial_terms())
+        self._last_infos = None
+        return observation, infos
+
+    def state(self) -> np.ndarray:
+        """Return what a critic of all agents reads, (S,) float32: each number that some agent sees, once.
+
+        Raises:
+            RuntimeError: before the first reset.
+        """
+        if self._env.observation is None:
+            raise RuntimeError("call reset() before state()")
+        return self._env.observation.reshape(-1)[self._env.state_columns].copy()
 
     def step(self, actions: dict[str, np.ndarray]) -> tuple[dict, dict, dict, dict, dict]:
         """Advance by one control step.
 
         Args:
-            actions: (A,) for each agent.
+            actions: (A,) for each agent, an array or a tensor.
 
         Returns:
             observations, rewards, terminations, truncations and infos by agent.
@@ -75,18 +104,23 @@ class SafeParallelEnv(ParallelEnv):
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise ValueError(f"no action for {', '.join(missing)}; give one for each of {', '.join(self.agents)}")
-        result = self._env.step(np.stack([np.asarray(actions[agent]) for agent in self.agents])[None])
+        joint = [as_array(actions[agent]) for agent in self.agents]
+        for agent, action in zip(self.agents, joint, strict=True):
+            if action.shape != self._action_shape:
+                raise ValueError(
+                    f"the action of {agent} has shape {action.shape}; expected (A,) = {self._action_shape}"
+                )
+        result = self._env.step(np.stack(joint)[None])
         self._unsafe = bool(result.cost.any())
-        info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in result.terms.items()}}
         answer = (
             self._split(result.observation),
             dict.fromkeys(self.agents, float(result.reward[0])),
             dict.fromkeys(self.agents, bool(result.terminated[0])),
             dict.fromkeys(self.agents, bool(result.truncated[0])),
-            {agent: dict(info) for agent in self.agents},
+            self._infos(result.terms),
         )
         if result.terminated[0] or result.truncated[0]:
-            self.agents = []
+            self.agents, self._last_infos = [], self._infos(result.terms) if self._keep_last_info else None
         return answer
 
     def render(self) -> np.ndarray:
@@ -98,7 +132,7 @@ class SafeParallelEnv(ParallelEnv):
         if self.render_mode is None:
             raise RuntimeError('made without rendering; pass render_mode="rgb_array"')
         if self._renderer is None:
-            from envs.rendering import Renderer  # OpenGL is needed by nobody else
+            from .rendering import Renderer  # OpenGL is needed by nobody else
 
             self._renderer = Renderer(self._env.batch.model, self._env.scenario)
         return self._renderer.frame(self._env.batch.state[0], self._unsafe)
@@ -108,6 +142,14 @@ class SafeParallelEnv(ParallelEnv):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def __getstate__(self) -> dict:
+        """Return what a copy or a pickle needs; it makes a renderer of its own."""
+        return {**vars(self), "_renderer": None}
+
+    def _infos(self, terms: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+        info = {"cost": float(self._unsafe), **{name: float(term[0]) for name, term in terms.items()}}
+        return {agent: dict(info) for agent in self.possible_agents}
 
     def _split(self, observation: np.ndarray) -> dict[str, np.ndarray]:
         return {agent: observation[0, i] for i, agent in enumerate(self.possible_agents)}

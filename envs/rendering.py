@@ -15,11 +15,12 @@ from ctypes.util import find_library
 import mujoco
 import numpy as np
 
-from envs.ant import WALL_DISTANCE, lateral_offset
-from envs.half_cheetah import SAFE_DISTANCE
-from envs.models import WALL_COLOR
-from envs.scenarios import Scenario
-from envs.shadow_hand import SCENES
+from . import forks
+from .ant import WALL_DISTANCE, lateral_offset
+from .half_cheetah import SAFE_DISTANCE
+from .models import WALL_COLOR
+from .scenarios import Scenario
+from .shadow_hand import SCENES
 
 HEIGHT, WIDTH = 480, 640
 UNSAFE_COLOR = (0.9, 0.05, 0.05, 1.0)
@@ -28,6 +29,11 @@ MISSING_OPENGL = (
     "rendering needs OpenGL without a display: install libegl1, libgl1-mesa-dri and libopengl0, "
     "or libosmesa6 and set MUJOCO_GL=osmesa"
 )
+FORKED = (
+    "OpenGL does not survive a fork: start the process with multiprocessing's method spawn, "
+    "or render in the child alone"
+)
+_processes: set[int] = set()  # in which OpenGL was started: this one and those it was forked from
 _CAMERA = {  # distance in metres, elevation in degrees, metres ahead of the robot
     "ant": (9.5, -28.0, 1.0),
     "manyagent_ant": (12.0, -32.0, 0.5),
@@ -178,9 +184,22 @@ class Renderer:
         self._gl.make_current()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        forks.in_every_child(self, Renderer._leave_context)
+
+    def _leave_context(self) -> None:
+        """Give up drawing in a child process, where the driver's threads do not run and would be waited for."""
+        forks.keep(self._context)
+        forks.keep(self._gl)
+        self._gl = None
 
     def frame(self, state: np.ndarray, unsafe: bool) -> np.ndarray:
-        """Draw the integration state of a world; return (height, width, 3) uint8."""
+        """Draw the integration state of a world; return (height, width, 3) uint8.
+
+        Raises:
+            RuntimeError: in a child process that was forked since.
+        """
+        if self._gl is None:
+            raise RuntimeError(FORKED)
         stage = self._stage
         stage.colour(unsafe)
         mujoco.mj_setState(self._model, self._data, state, mujoco.mjtState.mjSTATE_INTEGRATION.value)
@@ -199,9 +218,10 @@ class Renderer:
 
     def close(self) -> None:
         """Free the OpenGL context, in the order the driver wants."""
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        if self._gl is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
 
 
 def _line(scene: mujoco.MjvScene, position: np.ndarray, turn: np.ndarray, half_size: tuple[float, float]) -> None:
@@ -213,6 +233,9 @@ def _line(scene: mujoco.MjvScene, position: np.ndarray, turn: np.ndarray, half_s
 
 def _gl_context(width: int, height: int) -> "mujoco.GLContext":
     """Make MuJoCo's own context where MUJOCO_GL or a display decides, else one that needs no display."""
+    if _processes - {os.getpid()}:
+        raise RuntimeError(FORKED)
+    _processes.add(os.getpid())
     try:
         if os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY") or sys.platform != "linux":
             from mujoco import GLContext

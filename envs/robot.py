@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.scenarios import Scenario
-from envs.task import Task
+from .scenarios import Scenario
+from .task import Task
 
 NOISE = 0.1  # half-width of the uniform noise on positions, deviation of the normal noise on velocities
 
@@ -37,6 +37,7 @@ class Robot(Task):
         self._columns = slice(None) if options["partition"] == "original" else np.concatenate(scenario.declared)
         self._base = np.empty((batch.nsim, self.base_size))
         self.observation_size = self.base_size + scenario.agents
+        self.observation_limit = float(np.sqrt(self.observation_size))  # of a number standardised over O numbers
         self.state_columns = slice(self.observation_size)  # agent 0's view: it holds all that any agent sees
 
     def act(self, flat: np.ndarray) -> None:

@@ -6,12 +6,14 @@ the original code never reads it and gives agent i the i-th contiguous slice of 
 unless the environment is made with `partition="declared"`. And here is what a task can vary.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 TASK_VERSION = 1  # to be raised whenever a task's physics, reward, cost or observation changes: results do not mix
 
+EPISODE_LIMIT = "episode_limit"
 # Options of a task and their values; the first is the published task.
 OPTIONS = {
     "walls": ("ghost", "free", "solid"),
@@ -19,9 +21,11 @@ OPTIONS = {
     "partition": ("original", "declared"),
     "costs": ("shared", "separate"),  # one column, as published, or one per cause
     "fall": ("end", "continue"),  # of an object out of the hands: does it end the episode?
+    EPISODE_LIMIT: ("original",),  # or a number of control steps, see `option`
 }
-_ROBOT = ("walls", "observation", "partition", "costs")
-FAMILY_OPTIONS = {"ant": _ROBOT, "halfcheetah": _ROBOT, "manyagent_ant": _ROBOT, "shadowhand": ("costs", "fall")}
+_ROBOT = ("walls", "observation", "partition", "costs", EPISODE_LIMIT)
+_HANDS = ("costs", "fall", EPISODE_LIMIT)
+FAMILY_OPTIONS = {"ant": _ROBOT, "halfcheetah": _ROBOT, "manyagent_ant": _ROBOT, "shadowhand": _HANDS}
 SAFETY_BOUND = "safety_bound"  # the setting that replaces a scenario's bound, and begins the variants of Figure 6
 
 _NUMBER = r"(?:inf|\d+\.?\d*(?:e[+-]?\d+)?)"
@@ -128,7 +132,24 @@ def get(name: str) -> Scenario:
     return SCENARIOS[name]
 
 
-def complete(scenario: Scenario, options: Mapping[str, str]) -> dict[str, str]:
+def option(name: str, value: object) -> str:
+    """Return the value of an option as results name it: a word of OPTIONS, or a number of steps as 200.
+
+    Raises:
+        ValueError: the option has no such value.
+    """
+    if value in OPTIONS[name]:
+        return str(value)
+    if name == EPISODE_LIMIT and not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            steps = float(value)
+            if steps >= 1 and steps == int(steps):
+                return str(int(steps))
+    choices = ", ".join(OPTIONS[name]) + (" or a positive whole number of steps" if name == EPISODE_LIMIT else "")
+    raise ValueError(f"{name}={value} is not valid: choose from {choices}")
+
+
+def complete(scenario: Scenario, options: Mapping[str, object]) -> dict[str, str]:
     """Return all options of the scenario's task, those that are not given with their defaults.
 
     Raises:
@@ -143,9 +164,7 @@ def complete(scenario: Scenario, options: Mapping[str, str]) -> dict[str, str]:
                 else f"{name!r} is unknown to"
             )
             raise ValueError(f"{kind} {scenario.name}; choose from {', '.join(owned)}")
-        if value not in OPTIONS[name]:
-            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(OPTIONS[name])}")
-    return {name: options.get(name, OPTIONS[name][0]) for name in owned}
+    return {name: option(name, options.get(name, OPTIONS[name][0])) for name in owned}
 
 
 def options_in(scenario: Scenario, settings: Mapping[str, object]) -> dict[str, str]:

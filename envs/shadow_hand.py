@@ -20,9 +20,9 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.models import package_folder
-from envs.scenarios import Scenario
-from envs.task import Task
+from .models import package_folder
+from .scenarios import Scenario
+from .task import Task
 
 HANDS = ("first/", "second/")
 FINGERS = ("ff", "mf", "rf", "lf", "th")
@@ -219,6 +219,9 @@ class ShadowHand(Task):
         self._objects = len(self._scene.starts)
         self._ends = options["fall"] == "end"
         self.cost_names = WATCHED[: self._objects]  # the cubes' task watches both hands
+        rewards = ("reward_pose",) if self._objects == 1 else ("reward_distance", "reward_turn", "reward_control")
+        costs = (f"cost_{name}" for name in self.cost_names)
+        self.term_names = (*rewards, *costs, "distance", "turn", "dropped")
         self._watched = WATCHED_ACTUATORS[: self._objects]
         qpos, qvel = batch.bind("qpos"), batch.bind("qvel")
         joints = len(HANDS) * _JOINTS
@@ -270,6 +273,11 @@ class ShadowHand(Task):
             terms[f"cost_{name}"] = np.abs(self._actions[:, actuator]) > SAFE_ACTION
         terms |= {"distance": distance.max(1), "turn": turn.max(1), "dropped": dropped}
         return reward, failed | dropped if self._ends else failed, terms
+
+    def initial_terms(self, worlds: int) -> dict[str, np.ndarray]:
+        """Return the terms before the first step; the errors are those of the present state."""
+        distance, turn = self.errors()
+        return super().initial_terms(worlds) | {"distance": distance.max(1), "turn": turn.max(1)}
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return how far the objects are from their goals, metres and radians in [0, pi], (E, K) each."""

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.scenarios import Scenario
+from .scenarios import Scenario
 
 
 class Task(ABC):
@@ -23,9 +23,11 @@ class Task(ABC):
         observation_limit: no entry of an observation is larger in magnitude.
         state_columns: the entries of a flattened (N * O) observation that a critic reads, each of the state's numbers
             once: a slice or an array of indices.
+        term_names: names of the terms that `outcome` gives, in its order.
     """
 
     cost_names: tuple[str, ...]
+    term_names: tuple[str, ...]
     stage: int
     observation_size: int
     observation_limit: float = np.inf
@@ -59,6 +61,10 @@ class Task(ABC):
     @abstractmethod
     def observe(self) -> np.ndarray:
         """Return what the agents see, a new (E, N, O) float32."""
+
+    def initial_terms(self, worlds: int) -> dict[str, np.ndarray]:
+        """Return the terms of `outcome` where no step was taken yet, (E,) each: nothing is earned and nothing costs."""
+        return {name: np.zeros(worlds) for name in self.term_names}
 
     @abstractmethod
     def begin(self, worlds: np.ndarray, generators: Sequence[np.random.Generator]) -> None:

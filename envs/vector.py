@@ -12,11 +12,12 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.ant import Ant
-from envs.half_cheetah import HalfCheetah
-from envs.scenarios import Scenario, complete
-from envs.shadow_hand import ShadowHand
-from envs.task import Task
+from . import forks
+from .ant import Ant
+from .half_cheetah import HalfCheetah
+from .scenarios import EPISODE_LIMIT, Scenario, complete
+from .shadow_hand import ShadowHand
+from .task import Task
 
 FAMILIES: dict[str, type[Task]] = {
     "ant": Ant,
@@ -87,11 +88,14 @@ class VectorEnv:
             if number is not None and number < 1:
                 raise ValueError(f"{name} is {number}; choose a positive number")
         self.scenario, self.num_envs, self.num_agents = scenario, num_envs, scenario.agents
-        self.action_size, self.episode_limit = scenario.actions_per_agent, scenario.limit
-        family = FAMILIES[scenario.family]
-        model = family.build(scenario, chosen)
-        self.batch = Batch(model, num_envs, num_threads or min(num_envs, _available_cpus()))
-        self._task = family(self.batch, scenario, chosen)
+        limit = chosen[EPISODE_LIMIT]
+        self.action_size, self.episode_limit = (
+            scenario.actions_per_agent,
+            scenario.limit if limit == "original" else int(limit),
+        )
+        self._options, self._num_threads = chosen, num_threads
+        model = FAMILIES[scenario.family].build(scenario, chosen)
+        self._simulate(model)
         self._separate = chosen["costs"] == "separate"
         self.cost_names = self._task.cost_names if self._separate else ("cost",)
         self.num_costs = len(self.cost_names)
@@ -99,13 +103,42 @@ class VectorEnv:
         self.observation_limit = self._task.observation_limit
         self.observation: np.ndarray | None = None
         self._frame_skip = round(scenario.dt / model.opt.timestep)
-        # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on
-        first, last = mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value
-        self._warnings = self.batch.warning[:, first : last + 1, 1]
         self._action_shape = (num_envs, self.num_agents, self.action_size)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self.unstable = np.zeros(num_envs, dtype=np.int64)
         self.seed(seed)
+
+    def _simulate(self, model: mujoco.MjModel) -> None:
+        """Make the worlds, and the task on their arrays."""
+        self.batch = Batch(model, self.num_envs, self._num_threads or min(self.num_envs, _available_cpus()))
+        self._task = FAMILIES[self.scenario.family](self.batch, self.scenario, self._options)
+        # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on
+        first, last = mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value
+        self._warnings = self.batch.warning[:, first : last + 1, 1]
+        forks.in_every_child(self, VectorEnv._leave_threads)
+
+    def _leave_threads(self) -> None:
+        """Go on with threads of its own in a child process, where the parent's do not run."""
+        old = self.batch
+        if old.nthread > 1:
+            forks.keep(old)
+            self._simulate(old.model)
+            self._take(old.state, old.warning)
+
+    def _take(self, state: np.ndarray, warning: np.ndarray) -> None:
+        """Continue from the worlds of another batch of the same model."""
+        self.batch.state[:], self.batch.warning[:] = state, warning
+
+    def __getstate__(self) -> dict:
+        """Return what a copy or a pickle needs, which goes on bit for bit."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("batch", "_task", "_warnings")}
+        return {"attributes": kept, "state": self.batch.state.copy(), "warning": self.batch.warning.copy()}
+
+    def __setstate__(self, saved: dict) -> None:
+        """Compile the model again and go on from `__getstate__`."""
+        vars(self).update(saved["attributes"])
+        self._simulate(FAMILIES[self.scenario.family].build(self.scenario, self._options))
+        self._take(saved["state"], saved["warning"])
 
     def seed(self, seed: int | None) -> None:
         """Give every world its own generator, which depends on the seed and the world's number alone."""
@@ -121,7 +154,8 @@ class VectorEnv:
         """Advance all worlds by one control step; a world whose episode ends starts the next one at once.
 
         Args:
-            actions: (E, N, A); the motors clamp to [-1, 1] but the control penalty charges the raw values.
+            actions: (E, N, A), an array or a tensor; the motors clamp to [-1, 1] but the control penalty charges the
+                raw values.
 
         Raises:
             ValueError: if the shape is wrong or an action is not finite.
@@ -143,6 +177,10 @@ class VectorEnv:
             self._reset_worlds(ended)
             self.observation = self._task.observe()
         return Step(self.observation, reward, cost, terminated, truncated, final_observation, terms)
+
+    def initial_terms(self) -> dict[str, np.ndarray]:
+        """Return what `Step.terms` would be where no step was taken yet, (E,) each, under the same names."""
+        return self._task.initial_terms(self.num_envs)
 
     def state_dict(self) -> dict:
         """Return copies of everything the future depends on: physics, warm starts, time, counters, generators."""
@@ -174,7 +212,7 @@ class VectorEnv:
         """Return the actions as (E, N * A) float64 and their squared norm (E,)."""
         if self.observation is None:
             raise RuntimeError("call reset() before the first step()")
-        actions = np.asarray(actions, dtype=np.float64)
+        actions = as_array(actions)
         if actions.shape != self._action_shape:
             raise ValueError(f"actions have shape {actions.shape}; expected (E, N, A) = {self._action_shape}")
         flat = actions.reshape(self.num_envs, -1)
@@ -198,6 +236,13 @@ class VectorEnv:
         self._task.begin(worlds, self._generators)
         self._elapsed[worlds] = 0
         self.batch.forward(worlds)
+
+
+def as_array(value: object) -> np.ndarray:
+    """Return numbers as float64: an array, a list, or a PyTorch tensor, with a gradient or on any device."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double()  # NumPy has no bfloat16
+    return np.asarray(value, dtype=np.float64)
 
 
 def _available_cpus() -> int:

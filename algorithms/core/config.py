@@ -9,7 +9,7 @@ import math
 import typing
 from dataclasses import dataclass
 
-from envs.scenarios import OPTIONS
+from envs.scenarios import OPTIONS, option
 
 # The task: options of the environment; they change what is learned, never how.
 Options = dataclasses.make_dataclass(
@@ -56,9 +56,8 @@ class Config(Options):
 
     def __post_init__(self) -> None:
         """Refuse values no algorithm can run with."""
-        for name, valid in OPTIONS.items():
-            if getattr(self, name) not in valid:
-                raise ValueError(f"{name}={getattr(self, name)} is not valid: choose one of {', '.join(valid)}")
+        for name in OPTIONS:
+            object.__setattr__(self, name, option(name, getattr(self, name)))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             for number in value if isinstance(value, tuple) else (value,):

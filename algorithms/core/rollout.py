@@ -36,6 +36,7 @@ class Ensemble:
     def __init__(self, actors: list[Actor]) -> None:
         """Copy the present parameters of `actors` (one per agent; the same object may appear several times)."""
         self._kernels, self._shape = kernels(), (len(actors), actors[0].action_size)
+        self.observation_size = actors[0].sizes[0]
         self.std = np.stack([actor.std() for actor in actors])  # (N, A)
         if self._kernels:
             self._sizes = np.array(actors[0].sizes)

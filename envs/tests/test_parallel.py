@@ -7,15 +7,108 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from pettingzoo.test import parallel_api_test
+from pettingzoo.test import api_test, max_cycles_test, parallel_api_test, parallel_seed_test, render_test, seed_test
+from pettingzoo.test.state_test import state_test
+from pettingzoo.utils.conversions import parallel_to_aec
 
 import envs
 from envs.scenarios import SCENARIOS
 
 
+def aec(name, **options):
+    """Return the scenario as an environment in which agents take turns."""
+    return parallel_to_aec(envs.parallel_env(name, **options))
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_it_passes_the_api_test_of_pettingzoo(name):
+def test_it_passes_the_api_tests_of_pettingzoo(name):
     parallel_api_test(envs.parallel_env(name), num_cycles=30)
+    api_test(aec(name), num_cycles=30)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_passes_the_seed_tests_of_pettingzoo(name):
+    parallel_seed_test(lambda: envs.parallel_env(name, episode_limit=30), num_cycles=40)
+    seed_test(lambda: aec(name), num_cycles=10)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.filterwarnings("error")
+def test_it_passes_the_state_test_of_pettingzoo(name):
+    state_test(aec(name), envs.parallel_env(name))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_passes_the_cycles_test_of_pettingzoo(name):
+    class Module:
+        """What PettingZoo calls max_cycles is the option episode_limit."""
+
+        env = staticmethod(lambda max_cycles: aec(name, episode_limit=max_cycles))
+        parallel_env = staticmethod(lambda max_cycles: envs.parallel_env(name, episode_limit=max_cycles))
+
+    max_cycles_test(Module)
+
+
+def test_it_passes_the_render_test_of_pettingzoo():
+    def make(render_mode):  # the test begins with a window, which we do not have
+        return aec("ant_2x4", render_mode=None if render_mode == "human" else render_mode)
+
+    game = envs.parallel_env("ant_2x4", render_mode="rgb_array")
+    game.reset()
+    try:
+        game.render()
+    except RuntimeError as missing:
+        pytest.skip(str(missing))
+    render_test(make)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("costs", ["shared", "separate"])
+def test_reset_gives_the_infos_of_a_step_and_nothing_costs_yet(name, costs):
+    game = envs.parallel_env(name, costs=costs)
+    _, before = game.reset(seed=0)
+    rng = np.random.default_rng(0)
+    action = {agent: rng.uniform(-1, 1, game.action_space(agent).shape) for agent in game.agents}
+    *_, after = game.step(action)
+    for agent in game.possible_agents:
+        assert list(before[agent]) == list(after[agent]) and {type(value) for value in before[agent].values()} == {
+            float
+        }
+        assert not any(value for key, value in before[agent].items() if key.startswith(("cost", "reward")))
+    if SCENARIOS[name].family == "shadowhand":  # where the objects are is known before the first step
+        for key in ("distance", "turn"):
+            assert (
+                before["agent_0"][key] == pytest.approx(after["agent_0"][key], abs=0.2) and before["agent_0"][key] > 0
+            )
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_reset_repeats_the_last_infos_where_asked(kept):
+    game = envs.parallel_env("ant_2x4", keep_last_info=kept)
+    assert game.reset(seed=0)[1]["agent_0"]["cost"] == 0
+    rng = np.random.default_rng(0)
+    while game.agents:
+        *_, last = game.step({agent: rng.uniform(-1, 1, 4) for agent in game.agents})
+    assert last["agent_0"]["cost_fall"] == 1
+    _, infos = game.reset()
+    assert (infos == last) == kept and infos["agent_0"]["cost"] == kept
+    assert game.reset()[1]["agent_0"]["cost"] == 0  # no episode has ended since
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_state_is_what_a_critic_reads(name):
+    game, env = envs.parallel_env(name), envs.make(name, seed=3)
+    with pytest.raises(RuntimeError, match="reset"):
+        game.state()
+    game.reset(seed=3)
+    first = env.reset().reshape(1, -1)[0, env.state_columns]
+    np.testing.assert_array_equal(game.state(), first)
+    assert game.state().dtype == game.state_space.dtype and game.state() in game.state_space
+    game.step({agent: np.full(game.action_space(agent).shape, 0.5) for agent in game.agents})
+    step = env.step(np.full((1, env.num_agents, env.action_size), 0.5))
+    np.testing.assert_array_equal(game.state(), step.observation.reshape(-1)[env.state_columns])
+    game.state()[:] = 9.0  # the caller's own
+    assert game.state().max() < 9.0
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -42,6 +135,8 @@ def test_an_ended_episode_waits_for_reset_and_bad_calls_are_refused():
     action = {agent: np.zeros(3) for agent in game.agents}
     with pytest.raises(ValueError, match="agent_1"):
         game.step({"agent_0": np.zeros(3)})
+    with pytest.raises(ValueError, match=r"agent_1 has shape \(2,\); expected \(A,\) = \(3,\)"):
+        game.step({"agent_0": np.zeros(3), "agent_1": np.zeros(2)})
     for _ in range(1000):
         _, _, terminated, truncated, _ = game.step(action)
     assert all(truncated.values()) and not any(terminated.values()) and game.agents == []

@@ -101,6 +101,28 @@ def test_critics_see_every_number_once(name):
     np.testing.assert_array_equal(state, expected)
 
 
+@pytest.mark.parametrize("limit", [3, "3", 3.0, "3e0", np.int64(3)])
+def test_the_length_of_an_episode_is_an_option(limit):
+    env = envs.make("halfcheetah_2x3", num_envs=2, seed=0, episode_limit=limit)
+    env.reset()
+    ends = [env.step(np.zeros((2, 2, 3))).truncated.tolist() for _ in range(7)]
+    assert ends == [[k % 3 == 2] * 2 for k in range(7)] and env.episode_limit == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "keywords"), [("float32", {"requires_grad": True}), ("float64", {}), ("bfloat16", {}), ("int64", {})]
+)
+def test_actions_may_be_tensors(kind, keywords):
+    torch = pytest.importorskip("torch")
+    env, twin, game = (envs.make("ant_2x4", seed=0), envs.make("ant_2x4", seed=0), envs.parallel_env("ant_2x4"))
+    env.reset(), twin.reset(), game.reset(seed=0)
+    action = torch.ones((1, 2, 4), dtype=getattr(torch, kind), **keywords)
+    expected = twin.step(np.ones((1, 2, 4)))
+    np.testing.assert_array_equal(env.step(action).observation, expected.observation)
+    seen, *_ = game.step({"agent_0": action[0, 0], "agent_1": action[0, 1]})
+    np.testing.assert_array_equal(seen["agent_1"], expected.observation[0, 1])
+
+
 def test_the_final_observation_is_of_the_state_that_ended_the_episode():
     env = envs.make("ant_2x4", num_envs=1, seed=0)
     twin = envs.make("ant_2x4", num_envs=1, seed=0)
@@ -141,15 +163,24 @@ def test_no_later_step_overwrites_what_was_handed_out():
     ("call", "words"),
     [
         (lambda: envs.make("ant_9x9"), ["'ant_9x9'", "ant_2x4"]),
-        (lambda: envs.make("ant_2x4", walls="paper"), ["'paper'", "ghost, free, solid"]),
+        (lambda: envs.make("ant_2x4", walls="paper"), ["walls=paper", "ghost, free, solid"]),
         (lambda: envs.make("ant_2x4", wall="ghost"), ["'wall'", "walls, observation, partition, costs"]),
         (lambda: envs.make("halfcheetah_2x3", walls="solid"), ["'solid'", "ghost"]),
         (lambda: envs.make("ant_2x4", fall="end"), ["fall='end'", "ant_2x4", "walls, observation, partition, costs"]),
         (lambda: envs.make("shadowhandover", walls="free"), ["walls='free'", "shadowhandover", "costs, fall"]),
         (lambda: envs.make("shadowhandover", observation="full"), ["observation='full'", "costs, fall"]),
-        (lambda: envs.make("shadowhandover", fall="up"), ["'up'", "end, continue"]),
+        (lambda: envs.make("shadowhandover", fall="up"), ["fall=up", "end, continue"]),
         (lambda: envs.options_in(envs.get("ant_2x4"), {"fall": "continue"}), ["fall='continue'", "ant_2x4"]),
         (lambda: envs.options_in(envs.get("shadowhandover"), {"walls": "free"}), ["walls='free'", "costs, fall"]),
+        (lambda: envs.make("ant_2x4", episode_limit=0), ["episode_limit=0", "original or a positive whole number"]),
+        (
+            lambda: envs.make("ant_2x4", episode_limit="2.5"),
+            ["episode_limit=2.5", "original or a positive whole number"],
+        ),
+        (
+            lambda: envs.make("ant_2x4", episode_limit=True),
+            ["episode_limit=True", "original or a positive whole number"],
+        ),
         (lambda: envs.make("ant_2x4", num_envs=0), ["num_envs", "0", "positive"]),
     ],
 )

@@ -14,7 +14,7 @@ from workflow import sources
 
 ROOT = sources.ROOT
 PACKAGES = ("algorithms", "analysis", "envs", "workflow")
-COMMANDS = ("train", "evaluate", "film", "benchmark")
+COMMANDS = ("train", "evaluate", "film", "benchmark", "controller")
 MODULES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
@@ -76,9 +76,12 @@ def requirement(text: str) -> tuple[str, str]:
 
 
 def project_requirements() -> dict[str, str]:
-    """Return what pyproject.toml asks for, tools for development included."""
+    """Return what pyproject.toml asks of a checkout: the package's, the suite's, and tools for development."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = project["dependencies"] + project["optional-dependencies"]["dev"]
+    extras = project["optional-dependencies"]
+    own, *tools = extras["dev"]
+    assert own == f"{project['name']}[suite]"
+    listed = project["dependencies"] + extras["suite"] + tools  # the suite's ranges are the narrower ones
     return dict(map(requirement, listed)) | {"python": project["requires-python"]}
 
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.scenarios import OPTIONS, SCENARIOS, bound_of
+from envs.scenarios import EPISODE_LIMIT, OPTIONS, SCENARIOS, bound_of
 from workflow import layout, schema, sources
 
 WORD = st.from_regex(re.compile(r"[A-Za-z0-9_][\w.,=+-]*", re.ASCII), fullmatch=True)
@@ -87,7 +87,10 @@ def test_an_unknown_scenario_has_no_bound():
 
 def test_the_schema_offers_every_option_but_the_published_one():
     offered = yaml.safe_load(schema.SCHEMA.read_text())["properties"]["environment"]["properties"]
-    assert {name: tuple(entry["enum"]) for name, entry in offered.items()} == {n: v[1:] for n, v in OPTIONS.items()}
+    assert {name: tuple(entry.get("enum", ())) for name, entry in offered.items()} == {
+        n: v[1:] for n, v in OPTIONS.items()
+    }
+    assert [name for name, entry in offered.items() if entry["type"] == "integer"] == [EPISODE_LIMIT]
     assert all(entry["description"].startswith(f"{OPTIONS[name][0]} is") for name, entry in offered.items())
 
 
