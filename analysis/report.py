@@ -26,9 +26,11 @@ from analysis import artefact, files, judging, manifest, results
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
+from workflow import sources
 from workflow.artefacts import ROWS
 
 PAGE = Path(__file__).parent / "page"
+SNAKEFILE = "Snakefile"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
 MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
 LARGEST = 1_500_000  # bytes of a file that is put into the page; of a larger drawing its PNG is shown
@@ -284,9 +286,10 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     listed = manifest.listed(options.manifest)
+    rules = ["--snakefile", sources.seen(SNAKEFILE)] if sources.seen(SNAKEFILE) != SNAKEFILE else []
 
     def command(target: str) -> str:
-        return shlex.join(["snakemake", "--cores", "all", target, "--configfile", options.configfile])
+        return shlex.join(["snakemake", *rules, "--cores", "all", target, "--configfile", options.configfile])
 
     content = {
         "suite": options.suite,

@@ -133,8 +133,8 @@ def _check_names(suite: Suite) -> None:
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
         _known(f"algorithm in grids.{parameter}", [grid["algorithm"]], ours)
     for name, path in suite.extra_algorithms.items():
-        if not os.path.isfile(path):  # unlike Path.is_file it has an answer for every text
-            raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give the path of its rules")
+        if not os.path.isfile(sources.ROOT / path):  # unlike Path.is_file it has an answer for every text
+            raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give its rules' path from the Snakefile")
 
 
 def _check_environment(suite: Suite) -> None:

@@ -9,10 +9,10 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, artefacts, attempt, layout, lock, opengl, plan, sources
+from workflow import use_this_code, artefacts, attempt, layout, lock, opengl, plan, sources
 from workflow.suite import load, text
 
-use_this_python()
+use_this_code()
 
 try:
     SUITE = load(config)
@@ -27,7 +27,10 @@ pathvars:
 # Failures so far, read once: it must not change while Snakemake runs, see workflow/attempt.py.
 FAILURES = attempt.failures(Path(SUITE.folder))
 ATTEMPTS = 3
-CORES = workflow.cores or 1
+try:
+    CORES = workflow.cores
+except WorkflowError:  # --summary, --dag and others that run no job are called without --cores
+    CORES = 1
 NOTE = shlex.quote(f"--note={SUITE.caption}") if SUITE.caption else ""
 # Folders of runs in that of the suite; as pathvars their wildcards would have no constraints.
 RUN, TIMING, MEASUREMENT = (layout.FOLDERS[kind] for kind in (layout.TRAINING, layout.TIMING, layout.BENCHMARK))
@@ -38,6 +41,11 @@ wildcard_constraints:
     scenario="|".join(SCENARIOS),
     variant=r"\w+(=[\w.,+-]+)?",
     seed=r"\d+",
+
+
+def code(paths):
+    """Return files of the repository as inputs: found wherever Snakemake runs, and never in a storage."""
+    return local([sources.seen(path) for path in paths])
 
 
 def settings_arguments(wildcards):

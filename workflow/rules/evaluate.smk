@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         metrics=f"<results>/{RUN}/metrics.csv",
-        source=local("algorithms/evaluate.py"),
+        source=code(["algorithms/evaluate.py"]),
     output:
         f"<results>/{RUN}/evaluation.csv",
     log:

@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        source=lambda wildcards: local(sources.files(wildcards.algorithm)),
+        source=lambda wildcards: code(sources.files(wildcards.algorithm)),
     output:
         metrics=f"<results>/{RUN}/metrics.csv",
     log:
@@ -40,7 +40,7 @@ use rule train as efficiency with:
     log:
         f"<results>/logs/{TIMING}.log",
     priority: 10
-    threads: workflow.cores
+    threads: CORES
     params:
         variant="default",
         steps=SUITE.efficiency["steps"],
