@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow.numbers import whole
+
 from .train import Parser, arguments, device_of, env_maker, refuse, task_of
 
 COLUMNS = ("physics", "collect", "update", "end_to_end", "ratio")
@@ -97,7 +99,7 @@ def main() -> None:
         description="Measure physics-only, collection, update and end-to-end FPS.",
         parents=[arguments(add_help=False)],
     )
-    parser.add_argument("--rounds", type=int, default=3, help="iterations measured after the warm-up")
+    parser.add_argument("--rounds", type=whole, default=3, help="iterations measured after the warm-up")
     options = parser.parse_args()
     try:
         task, algorithm = task_of(options)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import envs
+from workflow.numbers import whole
 
 from .train import Parser, refuse
 
@@ -136,8 +137,8 @@ def main() -> None:
     """Run the command line."""
     parser = Parser(prog="python -m algorithms.evaluate", description="Evaluate a run's final policy.")
     parser.add_argument("folder", type=Path, help="folder of a complete run")
-    parser.add_argument("--episodes", type=int, default=32, help="episodes of each mode")
-    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
+    parser.add_argument("--episodes", type=whole, default=32, help="episodes of each mode")
+    parser.add_argument("--threads", type=whole, default=1, help="threads for the physics")
     options = parser.parse_args()
     output = options.folder / "evaluation.csv"
     try:

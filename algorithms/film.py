@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
+from workflow.numbers import whole
 
 from . import evaluate
 from .train import Parser, refuse
@@ -191,7 +192,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUN", help="folder of a complete run; one or two")
     parser.add_argument("--output", type=Path, required=True, help="the video, an .mp4 file")
     parser.add_argument("--stochastic", action="store_true", help="act as in training, not by the mean action")
-    parser.add_argument("--steps", type=int, default=sys.maxsize, help="stop after so many control steps")
+    parser.add_argument("--steps", type=whole, default=sys.maxsize, help="stop after so many control steps")
     options = parser.parse_args()
     try:
         check(options)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import envs
 from workflow import layout
+from workflow.numbers import whole
 
 from .run.signals import end_at_once
 
@@ -40,11 +41,13 @@ def arguments(**options: bool) -> Parser:
     parser.add_argument(
         "--algorithm", required=True, help="mafocops, macpo, mappo_l, happo, mappo or another file of algorithms/"
     )
-    parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
-    parser.add_argument("--steps", type=int, default=10_000_000, help="environment steps, rounded up to whole rollouts")
+    parser.add_argument("--seed", type=whole, default=0, help="everything random follows from it")
+    parser.add_argument(
+        "--steps", type=whole, default=10_000_000, help="environment steps, rounded up to whole rollouts"
+    )
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings", help="such as lam=2.2")
     parser.add_argument("--variant", default=None, help="name of these settings in the results; default: the settings")
-    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
+    parser.add_argument("--threads", type=whole, default=1, help="threads for the physics")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the networks learn")
     parser.add_argument("--memory", action="store_true", help="trace the last update's peak tensor memory (slow)")
     parser.add_argument("--output", type=Path, default=None, help="folder of this run")

@@ -28,6 +28,7 @@ from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 from workflow import sources
 from workflow.artefacts import ROWS
+from workflow.numbers import whole
 
 PAGE = Path(__file__).parent / "page"
 SNAKEFILE = "Snakefile"
@@ -269,8 +270,8 @@ def _parser() -> files.Parser:
     parser = files.Parser(description="Put a suite's artefacts into one page.", fromfile_prefix_chars="@")
     parser.add_argument("--suite", required=True, help="its name")
     parser.add_argument("--configfile", required=True, help="its configuration, for the commands that the page shows")
-    parser.add_argument("--steps", type=int, required=True, help="environment steps per run")
-    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--steps", type=whole, required=True, help="environment steps per run")
+    parser.add_argument("--seeds", type=whole, nargs="+", required=True)
     parser.add_argument("--scenarios", nargs="+", required=True)
     parser.add_argument("--algorithms", nargs="+", required=True)
     parser.add_argument("--note", default="", help="sentence about the suite")

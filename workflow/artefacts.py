@@ -101,7 +101,7 @@ def timed(suite: Suite) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
         Place(TIMING, scenario, algorithm, seed=repeat).file(suite.folder)
-        for scenario in _in_order(suite.efficiency["scenarios"])
+        for scenario in _in_order(suite.efficiency.get("scenarios", ()))
         for algorithm in suite.efficiency["algorithms"]
         for repeat in range(suite.efficiency["repeats"])
     ]
@@ -172,7 +172,7 @@ def every_evaluation(suite: Suite) -> list[str]:
 
 def _evaluated(suite: Suite, paths: Sequence[str]) -> list[str]:
     """Return the evaluation files beside those metrics files of trainings whose policies we can load."""
-    places = map(place_of, paths)
+    places = map(place_of, paths if suite.evaluation else ())
     ours = [run for run in places if run.kind == TRAINING and run.algorithm not in suite.extra_algorithms]
     return [run.file(suite.folder, EVALUATION) for run in ours]
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from workflow.layout import METRICS
+from workflow.numbers import whole
 from workflow.progress import PLAN, failed, last_row, line
 
 HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
@@ -132,7 +133,7 @@ def main() -> None:
     parser.add_argument("metrics", type=Path, help="the metrics.csv that the command makes")
     parser.add_argument("--attempt", default="1/1", metavar="K/N", help="which attempt this is, of how many")
     parser.add_argument("--identity", default="", help="what must agree for a run to be continued")
-    parser.add_argument("--steps", type=int, default=0, help="environment steps of the run")
+    parser.add_argument("--steps", type=whole, default=0, help="environment steps of the run")
     parser.add_argument("--sources", nargs="*", default=[], metavar="FILE", help="source files of the run")
     split = sys.argv.index("--")
     options, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]

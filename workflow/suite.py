@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
 from workflow import schema, sources
 from workflow.layout import DEFAULT
+from workflow.numbers import whole
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
+PARTS = ("settings", "grids", "efficiency", "legacy", "evaluation", "videos", "benchmark", "environment")
+PARTS = (*PARTS, "extra_algorithms")  # what a suite may leave out
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
 
@@ -92,9 +95,7 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     config = schema.checked(config)
-    optional = ("settings", "grids", "legacy", "videos", "benchmark", "environment", "extra_algorithms")
-    given = {key: value for key, value in config.items() if value is not None}
-    filled = {key: {} for key in optional} | {"note": ""} | given
+    filled = {key: {} for key in PARTS} | {"note": ""} | config
     for key in ("seeds", "scenarios", "algorithms"):
         filled[key] = tuple(filled[key])
     suite = Suite(**filled)
@@ -119,9 +120,9 @@ def _check_names(suite: Suite) -> None:
         raise ValueError(f"extra_algorithms names {twice[0]!r}, which algorithms/ has already: choose another name")
     valid = (*ours, *suite.extra_algorithms)
     _known("algorithm", suite.algorithms, valid)
-    _known("algorithm in efficiency", suite.efficiency["algorithms"], valid)
+    _known("algorithm in efficiency", suite.efficiency.get("algorithms", ()), valid)
     _known("scenario", suite.scenarios, SCENARIOS)
-    _known("scenario in efficiency", suite.efficiency["scenarios"], SCENARIOS)
+    _known("scenario in efficiency", suite.efficiency.get("scenarios", ()), SCENARIOS)
     _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
     both = [name for name in ours if LEGACY in sources.variants(name)]
     _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
@@ -157,17 +158,21 @@ def _check_settings(suite: Suite) -> None:
     valid_places = dict.fromkeys(place for scenario in SCENARIOS.values() for place in places(scenario))
     for algorithm, table in suite.settings.items():
         _known(f"place in settings.{algorithm}", table, valid_places)
+        fields = _fields_of(algorithm, suite)
         for place, entries in table.items():
-            for name, value in entries.items():
+            for name, value in list(entries.items()):
                 key = f"settings.{algorithm}.{place}.{name}"
+                if value is None:
+                    if algorithm not in suite.extra_algorithms:
+                        _known(f"setting {key}:", [name], fields)
+                    del entries[name]
+                    continue
                 _check_value(key, value)
                 if name in TASK:
                     instead = "grids" if name == SAFETY_BOUND else "environment"
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
                 if algorithm not in suite.extra_algorithms:
-                    table[place][name] = _typed(
-                        key, value, _all_fields() if algorithm == "all" else sources.fields(algorithm)
-                    )
+                    entries[name] = _typed(key, value, fields)
 
 
 def _check_value(key: str, value: object) -> None:
@@ -177,6 +182,13 @@ def _check_value(key: str, value: object) -> None:
             raise ValueError(f"{key}={value!r} is not a number, a word, true, false or a list of them")
         if isinstance(item, str) and not re.fullmatch(TEXT, item):
             raise ValueError(f"{key}={item!r} is not valid: use letters, digits and any of _ . , : + @ % = / -")
+
+
+def _fields_of(algorithm: str, suite: Suite) -> dict[str, sources.Field]:
+    """Return the settings that can be written below an algorithm's name; none of another project's are known."""
+    if algorithm in suite.extra_algorithms:
+        return {}
+    return _all_fields() if algorithm == "all" else sources.fields(algorithm)
 
 
 def _all_fields() -> dict[str, sources.Field]:
@@ -198,10 +210,20 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
         if math.isnan(number):
             raise ValueError(f"{key}={value!r} is not a number")
         return number
+    if kind == "int" and isinstance(value, str | float):
+        value = _whole(value)
     python = {"int": int, "bool": bool, "str": str}.get(kind)
     if python and type(value) is not python:
         raise ValueError(f"{key}={value!r} is not of type {kind}, which this setting has")
     return value
+
+
+def _whole(value: str | float) -> object:
+    """Return the whole number that a text such as 1e6 or a number such as 1000.0 stands for, or else the value."""
+    try:
+        return whole(value)
+    except ValueError:
+        return value
 
 
 def _check_grids(suite: Suite) -> None:

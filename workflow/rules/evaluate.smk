@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         mem_mb=500,
     params:
-        episodes=SUITE.evaluation["episodes"],
+        episodes=SUITE.evaluation.get("episodes"),
     shell:
         "python -m algorithms.evaluate $(dirname {input.metrics}) --episodes {params.episodes} --threads {threads} "
         "> {log} 2>&1"

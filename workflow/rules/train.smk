@@ -43,5 +43,5 @@ use rule train as efficiency with:
     threads: CORES
     params:
         variant="default",
-        steps=SUITE.efficiency["steps"],
+        steps=SUITE.efficiency.get("steps"),
         memory="--memory",

@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from algorithms.core.config import Config, parse
+from algorithms.train import arguments
+from workflow.numbers import whole
+from workflow.suite import load
+from workflow.tests.conftest import TINY
+
 CONDA = """#!/bin/sh
 case "$*" in
 --version) echo conda 25.3.1 ;;
@@ -89,6 +95,84 @@ def test_a_rule_of_ones_own_is_found_from_any_folder(project, tmp_path):
     (project.root / "other.smk").write_text(
         'use rule train as train_other with:\n    wildcard_constraints:\n        algorithm="other",\n'
     )
+    (project.root / "algorithms/other.py").touch()
     project.config |= {"algorithms": ["happo", "other"], "extra_algorithms": {"other": "other.smk"}}
     done = elsewhere(project, tmp_path, "--snakefile", str(project.root / "Snakefile"), "-n", "figure2")
     assert done.returncode == 0 and "train_other" in done.stdout, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e6", 10**6), ("2.5e6", 2500000), ("1_000", 1000), ("7", 7), ("1E3", 1000), ("30e-1", 3)]
+)
+def test_a_number_of_steps_is_written_as_people_write_it(text, number):
+    assert whole(text) == number
+    parsed = arguments().parse_args(["--scenario", "ant_2x4", "--algorithm", "happo", "--steps", text])
+    assert parsed.steps == number and isinstance(parsed.steps, int)
+    assert parse(Config, {"rollout_length": text}).rollout_length == number
+    suite = {"steps": text, "efficiency": TINY["efficiency"] | {"steps": text}}
+    made = load(FULL | suite | {"settings": {"happo": {"all": {"rollout_length": text}}}})
+    assert made.steps == made.efficiency["steps"] == number
+    assert made.settings["happo"]["all"]["rollout_length"] == number
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e", "", "nan", "inf", "1e400", "1e-3", "ten"])
+def test_what_is_no_whole_number_is_named(text):
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} is not a whole number")):
+        whole(text)
+
+
+PAPER = yaml.safe_load((Path(__file__).parents[1] / "config/paper.yaml").read_text())
+FULL = PAPER | TINY | {"grids": PAPER["grids"]}
+LEFT_OUT = ["settings", "grids", "efficiency", "legacy", "evaluation", "videos", "benchmark", "environment"]
+
+
+@pytest.mark.parametrize("part", [*LEFT_OUT, "extra_algorithms", "note"])
+def test_null_leaves_any_part_out(part):
+    assert not getattr(load(FULL | {part: None}), part)
+
+
+@pytest.mark.parametrize(
+    ("part", "inside", "left"),
+    [
+        ("grids", {"lam": None}, {}),
+        ("environment", {"walls": None, "costs": "separate"}, {"costs": "separate"}),
+        ("settings", {"happo": None}, {"happo": {}}),
+        ("settings", {"happo": {"ant": None}}, {"happo": {"ant": {}}}),
+        ("settings", {"happo": {"ant": {"gamma": None, "clip": 0.1}}}, {"happo": {"ant": {"clip": 0.1}}}),
+        ("extra_algorithms", {"other": None}, {}),
+    ],
+)
+def test_null_leaves_out_what_is_inside_a_part(part, inside, left):
+    assert getattr(load(FULL | {part: inside}), part) == left
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"stepz": None}, "unknown key 'stepz'"),
+        ({"steps": None}, "the key 'steps' is missing"),
+        ({"settings": {"hapo": None}}, "unknown algorithm in settings 'hapo'"),
+        ({"settings": {"happo": {"ant": {"gama": None}}}}, "unknown setting settings.happo.ant.gama: 'gama'"),
+        (
+            {"grids": {"lam": {"algorithm": "mafocops", "values": None, "scenarios": ["ant_2x4"]}}},
+            "'values' is missing",
+        ),
+    ],
+)
+def test_null_hides_no_mistake(config, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        load(FULL | config)
+
+
+def test_a_suite_of_main_runs_alone_makes_its_figures_and_a_later_file_brings_a_part_back(project):
+    project.config |= dict.fromkeys(("grids", "efficiency", "legacy", "evaluation", "videos", "benchmark"))
+    done = project.snakemake("--cores", "2", "all")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert len(project.calls()) == 2 and not project.calls("evaluations")
+    for name in ("figures/figure2.svg", "tables/comparison.md", "report.html", "verdict.md"):
+        assert (project.root / "results/tiny" / name).stat().st_size, name
+    refused = project.snakemake("-n", "evaluations")
+    assert "the suite tiny has no runs for evaluations" in refused.stdout and refused.returncode == 1
+    (project.root / "more.yaml").write_text(yaml.safe_dump({"grids": {"lam": TINY["grids"]["lam"]}}))
+    back = project.run("snakemake", "-n", "all", "--configfile", "tiny.yaml", "more.yaml")
+    assert "tables/table3.md" in back.stdout
