@@ -104,6 +104,10 @@ def main() -> None:
     try:
         task, algorithm = task_of(options)
         device = device_of(options.device)
+        if options.env:
+            raise ValueError(
+                f"--env {options.env} cannot be measured here: its physics is unknown; see fps in metrics.csv"
+            )
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} is out of range: it must be at least 1")
         found = measure(task, algorithm, options.threads, device, options.rounds)

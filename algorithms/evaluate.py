@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import envs
+from workflow import foreign
 from workflow.numbers import whole
 
-from .train import Parser, refuse
+from .train import Parser, make, refuse
 
 SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
 ROWS = 32  # of one call of the networks, however many worlds there are: a product's last bits depend on its shape
@@ -44,6 +45,7 @@ def load(folder: Path) -> tuple[dict, object]:
     record = read_record(folder) or {}
     if absent := [name for name in (*IDENTITY, "settings") if name not in record]:
         raise ValueError(f"{folder / 'run.json'} does not name the {absent[0]}: it is not the record of a run")
+    foreign.recall(record)
     torch.set_num_threads(1)  # one order of summation
     try:
         saved = torch.load(path, weights_only=True)
@@ -57,7 +59,8 @@ def load(folder: Path) -> tuple[dict, object]:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(f"{path} is not a policy of ours: {reason}") from error
     scenario = envs.get(record["scenario"])
-    if len(actors) != scenario.agents or actors[0].action_size != scenario.actions_per_agent:
+    sizes = (scenario.agents, scenario.actions_per_agent)
+    if scenario.family != foreign.FAMILY and (len(actors), actors[0].action_size) != sizes:
         raise ValueError(f"{path} holds {len(actors)} policies that do not fit {record['scenario']}")
     return record, ensemble
 
@@ -70,8 +73,7 @@ def failed(folder: Path) -> bool:
 
 def make_env(record: dict, worlds: int, threads: int = 1):
     """Return the run's environment with `worlds` worlds, in which an ended episode is not followed by another."""
-    options = envs.options_in(envs.get(record["scenario"]), record["settings"])
-    env = envs.make(record["scenario"], worlds, SEED + record["seed"], threads, **options)
+    env = make(record["scenario"], record["settings"], worlds, SEED + record["seed"], threads)
     env.auto_reset = False
     return env
 

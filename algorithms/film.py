@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
+from workflow import foreign
 from workflow.numbers import whole
 
 from . import evaluate
@@ -160,6 +161,8 @@ def film(folders: list[Path], path: Path, exploring: bool, limit: int) -> int:
     if len(set(tasks)) > 1:
         raise ValueError(f"{folders[0]} and {folders[1]} are not runs of one scenario, its options and a seed")
     scenario = envs.get(tasks[0][0]) if tasks else None
+    if scenario and scenario.family == foreign.FAMILY:
+        raise ValueError(f"{folders[0]} is a run of {scenario.env}: only tasks of envs/ can be filmed")
     fps = 1 / (scenario.dt * _every(scenario)) if scenario else FPS
     shots = [frames(folder, run, exploring, limit) for folder, run in zip(folders, runs, strict=True)]
     part = path.with_suffix(".part.mp4")

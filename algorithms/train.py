@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import envs
-from workflow import layout
+from workflow import foreign, layout
 from workflow.numbers import whole
 
 from .run.signals import end_at_once
@@ -50,6 +50,8 @@ def arguments(**options: bool) -> Parser:
     parser.add_argument("--threads", type=whole, default=1, help="threads for the physics")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the networks learn")
     parser.add_argument("--memory", action="store_true", help="trace the last update's peak tensor memory (slow)")
+    parser.add_argument("--env", metavar="PACKAGE.MODULE:FUNCTION", help="a task of another project, a ParallelEnv")
+    parser.add_argument("--bound", type=float, default=0.0, help="of that task: on an episode's cost")
     parser.add_argument("--output", type=Path, default=None, help="folder of this run")
     return parser
 
@@ -59,6 +61,8 @@ def task_of(options: argparse.Namespace) -> tuple:
     from .core.config import parse
     from .run.run import Task
 
+    if options.env:
+        foreign.add(options.scenario, options.env, options.bound)
     envs.scenarios.get(options.scenario)
     algorithm = class_of(options.algorithm)
     for name in ("steps", "threads"):
@@ -105,8 +109,18 @@ def class_of(name: str) -> type:
 
 def env_maker(task, threads: int):
     """Return a function that makes the vector environment of `task`."""
-    options = envs.options_in(envs.get(task.scenario), vars(task.config))
-    return lambda: envs.make(task.scenario, task.config.num_envs, task.seed, threads, **options)
+    return lambda: make(task.scenario, vars(task.config), task.config.num_envs, task.seed, threads)
+
+
+def make(scenario: str, settings: dict, worlds: int, seed: int, threads: int):
+    """Return a vector environment of one of SCENARIOS with a run's settings, ours or another project's."""
+    row = envs.get(scenario)
+    options = envs.options_in(row, settings)
+    if isinstance(row, foreign.Foreign):
+        from .run.foreign import ForeignEnv  # PettingZoo and whatever the task needs
+
+        return ForeignEnv(row, worlds, seed)
+    return envs.make(scenario, worlds, seed, threads, **options)
 
 
 def device_of(name: str):

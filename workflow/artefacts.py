@@ -114,6 +114,7 @@ ROWS = {
         Artefact("figure3", FIGURE, "curves", "Figure 3", "performance", partial(_panels, "figure3")),
         Artefact("figure4", FIGURE, "curves", "Figure 4", "performance", partial(_panels, "figure4")),
         Artefact("figure5", FIGURE, "curves", "Figure 5", "performance", partial(_panels, "figure5")),
+        Artefact("foreign", FIGURE, "curves", "Tasks of other projects", "beyond", partial(_panels, "foreign")),
         Artefact("table1", TABLE, "efficiency", "Table 1", "efficiency", timed),
         Artefact("table2", TABLE, "efficiency", "Table 2", "efficiency", timed),
         Artefact("iteration_time", FIGURE, "speed", "Where the time goes", "efficiency", timed),

@@ -9,8 +9,8 @@ import os
 import re
 from dataclasses import dataclass
 
-from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
-from workflow import schema, sources
+from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
+from workflow import foreign, schema, sources
 from workflow.layout import DEFAULT
 from workflow.numbers import whole
 
@@ -95,6 +95,8 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     config = schema.checked(config)
+    names = [foreign.add(**each).name if isinstance(each, dict) else each for each in config["scenarios"]]
+    config |= {"scenarios": names}
     filled = {key: {} for key in PARTS} | {"note": ""} | config
     for key in ("seeds", "scenarios", "algorithms"):
         filled[key] = tuple(filled[key])
@@ -119,6 +121,7 @@ def _check_names(suite: Suite) -> None:
     if twice := [name for name in suite.extra_algorithms if name in ours]:
         raise ValueError(f"extra_algorithms names {twice[0]!r}, which algorithms/ has already: choose another name")
     valid = (*ours, *suite.extra_algorithms)
+    own = [name for name, row in SCENARIOS.items() if row.family != foreign.FAMILY]  # whose physics we know
     _known("algorithm", suite.algorithms, valid)
     _known("algorithm in efficiency", suite.efficiency.get("algorithms", ()), valid)
     _known("scenario", suite.scenarios, SCENARIOS)
@@ -126,9 +129,9 @@ def _check_names(suite: Suite) -> None:
     _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
     both = [name for name in ours if LEGACY in sources.variants(name)]
     _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
-    _known("scenario in videos", suite.videos.get("scenarios", ()), SCENARIOS)
+    _known("scenario in videos", suite.videos.get("scenarios", ()), own)
     _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
-    _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), SCENARIOS)
+    _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), own)
     _known("algorithm in benchmark", suite.benchmark.get("algorithms", ()), ours)
     for parameter, grid in suite.grids.items():
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
@@ -143,12 +146,7 @@ def _check_environment(suite: Suite) -> None:
     named = (suite.efficiency, suite.legacy, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
-        owned = FAMILY_OPTIONS[SCENARIOS[scenario].family]
-        for name, value in suite.environment.items():
-            if name not in owned:
-                raise ValueError(
-                    f"environment.{name}={value} does not apply to {scenario}: choose from {', '.join(owned)}"
-                )
+        complete(SCENARIOS[scenario], suite.environment)
 
 
 def _check_settings(suite: Suite) -> None:

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_code, artefacts, attempt, layout, lock, opengl, plan, sources
+from workflow import use_this_code, artefacts, attempt, foreign, layout, lock, opengl, plan, sources
 from workflow.suite import load, text
 
 use_this_code()
@@ -53,7 +53,8 @@ def settings_arguments(wildcards):
     variant = getattr(wildcards, "variant", "default")
     settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, variant)
     pairs = [shlex.quote(f"{name}={text(value)}") for name, value in settings.items()]
-    return " ".join(["--set", *pairs]) if pairs else ""
+    task = [shlex.quote(word) for word in foreign.arguments(wildcards.scenario)]
+    return " ".join([*task, *(["--set", *pairs] if pairs else [])])
 
 
 def failures_so_far(wildcards):
