@@ -7,9 +7,11 @@ A line of a configuration (`scenarios: [{name: ..., env: "package.module:functio
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from envs.scenarios import FAMILY_OPTIONS, SCENARIOS, Scenario
 
+ROOT = Path(__file__).resolve().parent.parent
 FAMILY = "foreign"
 RECORD = "foreign"  # where run.json keeps the line
 ENV = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -52,6 +54,15 @@ def line(scenario: str) -> dict[str, dict]:
     """Return what a run's record holds of its task: nothing of ours, the line of a foreign one."""
     row = SCENARIOS[scenario]
     return {RECORD: {key: asdict(row)[key] for key in ("name", "env", "bound")}} if isinstance(row, Foreign) else {}
+
+
+def files(scenario: str) -> list[str]:
+    """Return the files of the repository that a foreign task rests on; those elsewhere are its own project's."""
+    row = SCENARIOS[scenario]
+    if not isinstance(row, Foreign):
+        return []
+    own = f"{row.env.partition(':')[0].replace('.', '/')}.py"
+    return ["algorithms/run/foreign.py", *([own] if (ROOT / own).is_file() else [])]
 
 
 def recall(record: Mapping) -> None:

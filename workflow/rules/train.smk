@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        source=lambda wildcards: code(sources.files(wildcards.algorithm)),
+        source=lambda wildcards: code([*sources.files(wildcards.algorithm), *foreign.files(wildcards.scenario)]),
     output:
         metrics=f"<results>/{RUN}/metrics.csv",
     log:
