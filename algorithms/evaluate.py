@@ -3,8 +3,8 @@
     python -m algorithms.evaluate results/mine [--episodes 32]
 
 Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic:
-the mean action). Episode k is the same, to the last bit, on every call, at any number of threads and of episodes. Of a
-run that failed, whose metrics.csv has no rows, it writes the header alone.
+the mean action). On one kind of CPU episode k is the same, to the last bit, on every call, at any number of threads and
+of episodes. Of a run that failed, whose metrics.csv has no rows, it writes the header alone.
 """
 
 import sys

@@ -1,5 +1,6 @@
 """Snakemake as people call it: without cores, from another folder, for a picture of the rules."""
 
+import json
 import os
 import re
 import shlex
@@ -176,3 +177,21 @@ def test_a_suite_of_main_runs_alone_makes_its_figures_and_a_later_file_brings_a_
     (project.root / "more.yaml").write_text(yaml.safe_dump({"grids": {"lam": TINY["grids"]["lam"]}}))
     back = project.run("snakemake", "-n", "all", "--configfile", "tiny.yaml", "more.yaml")
     assert "tables/table3.md" in back.stdout
+
+
+def test_a_run_continued_on_other_instructions_says_so(tmp_path):
+    def train(steps):
+        command = [sys.executable, "-m", "algorithms.train", "--scenario", "ant_2x4", "--algorithm", "happo"]
+        command += ["--steps", steps, "--output", str(tmp_path), "--set", "num_envs=2", "rollout_length=50"]
+        done = subprocess.run(command, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert "instructions" not in train("1e2")
+    path = tmp_path / "run.json"
+    record = json.loads(path.read_text())
+    assert record["hardware"]["capability"]
+    assert "instructions" not in train("2e2")
+    record["hardware"]["capability"] = "Z80"
+    path.write_text(json.dumps(record))
+    assert "was begun with Z80 instructions" in train("3e2")
