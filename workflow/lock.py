@@ -30,9 +30,8 @@ def hold(folder: Path) -> IO[str]:
         raise ValueError(f"the workflow needs bash and file locks, which {platform.system()} lacks: use WSL or Linux")
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / NAME).open("a+")
-    claim(
-        file, f"{folder} is being made by {{}}: wait for it or end it first", f"start no second Snakemake in {folder}"
-    )
+    refusal = f"{folder} is being made by {{}}: wait for it or end it first"
+    claim(file, refusal, f"start no second Snakemake in {folder}")
     return file
 
 
@@ -53,7 +52,7 @@ def claim(file: IO[str], refusal: str, advice: str) -> None:
         file.seek(0)
         holder = file.read().strip() or "another process"
         file.close()
-        raise ValueError(refusal.format(holder)) from None
+        raise ValueError(refusal.replace("{}", holder)) from None
     except OSError as error:
         print(f"warning: {file.name} cannot be locked ({error.strerror}): {advice}", file=sys.stderr)
     with contextlib.suppress(OSError):  # on a full disk the lock holds without a name as well
