@@ -145,9 +145,11 @@ class Progress:
 
     def __call__(self, row: dict, seconds_left: float) -> None:
         """Show one iteration."""
-        value = {k: "-" if row[k] is None else f"{row[k]:.1f}" for k in ("episode_return", "episode_cost")}
-        text = f"return {value['episode_return']}, cost {value['episode_cost']} (bound {row['bound']:g}), "
-        text += f"FPS {row['fps']:.0f}"
+        names = [name.removeprefix("episode_cost_") for name in row if name.startswith("episode_cost_")]
+        costs = [(f"cost {name}", row[f"episode_cost_{name}"], row[f"bound_{name}"]) for name in names]
+        costs = costs or [("cost", row["episode_cost"], row["bound"])]
+        told = ", ".join(f"{name} {_number(cost)} (bound {bound:g})" for name, cost, bound in costs)
+        text = f"return {_number(row['episode_return'])}, {told}, FPS {row['fps']:.0f}"
         if self.bar is not None:
             self.bar.set_postfix_str(text)
             self.bar.update(row["step"] - self.bar.n)
@@ -155,6 +157,11 @@ class Progress:
         left = time.strftime("%H:%M:%S", time.gmtime(seconds_left))
         name = f"{row['scenario']} {row['algorithm']} {row['variant']} seed {row['seed']}"
         print(f"{name}: step {row['step']}, {text}, {left} left", flush=True)
+
+
+def _number(value: float | None) -> str:
+    """Return a mean over episodes as text; `-` where none has ended."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def main() -> None:
