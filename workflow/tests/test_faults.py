@@ -238,7 +238,7 @@ def test_with_one_algorithm_broken_everything_else_is_drawn_and_every_caption_na
     assert "failed and missing from its figures: results/tiny/runs/halfcheetah_2x3/happo/default/seed0" in done.stdout
     missing = {"figure2": ["ant_2x4"], "figure3": ["halfcheetah_2x3"], "table3": ["ant_2x4"], "table4": ["ant_2x4"]}
     parts = {f"comparison_{part}" for part in ("pairs", "profile", "seeds")}
-    missing |= dict.fromkeys(("comparison", "pareto", "evaluation", *parts), ["ant_2x4", "halfcheetah_2x3"])
+    missing |= {key: ["ant_2x4", "halfcheetah_2x3"] for key in ("comparison", "pareto", "evaluation", *parts)}
     captions = {path.name.partition(".")[0]: path.read_text() for path in results.rglob("*.caption.txt")}
     for name, scenarios in missing.items():
         named = ", ".join(f"{scenario}/happo/default (seed0)" for scenario in scenarios)

@@ -24,7 +24,7 @@ RUN = "results/tutorial/runs/halfcheetah_2x3/{}/default/seed0/metrics.csv"
 
 def everything(root: Path) -> dict[Path, bytes]:
     """Return the files of a project but for what comes out of it."""
-    skipped = ("results", ".snakemake", "__pycache__")
+    skipped = ("results", ".snakemake", "__pycache__", "MUJOCO_LOG.TXT")
     return {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and not set(skipped) & set(p.parts)}
 
 
