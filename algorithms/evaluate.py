@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import envs
 from workflow import foreign
 from workflow.numbers import whole
 
+from .core.policy import Actor
+from .core.rollout import Ensemble
+from .run.folder import read_record, replace, write_metrics
 from .train import Parser, make, refuse
 
 SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
@@ -33,12 +37,6 @@ def load(folder: Path) -> tuple[dict, object]:
     Raises:
         ValueError: the folder holds no complete run.
     """
-    import torch
-
-    from .core.policy import Actor
-    from .core.rollout import Ensemble
-    from .run.folder import read_record
-
     path = folder / "policy.pt"
     if not path.exists():
         raise ValueError(f"{folder} holds no policy.pt: give the folder of a complete run")
@@ -92,8 +90,6 @@ def play(env, ensemble, seed: int, exploring: bool) -> Iterator:
         seed: of the exploration; every world has its own generator.
         exploring: whether to act as in training, or by the mean action.
     """
-    import torch
-
     worlds, agents = env.num_envs, env.num_agents
     children = np.random.SeedSequence((SEED, seed)).spawn(worlds)
     generators = [np.random.default_rng(child) for child in children] if exploring else []
@@ -150,8 +146,6 @@ def main() -> None:
         run = None if failed(options.folder) else load(options.folder)
     except ValueError as error:
         refuse(error)
-    from .run.folder import replace, write_metrics
-
     try:
         if run is None:
             print(f"{options.folder} holds a run that failed: {output} gets no rows")

@@ -17,10 +17,17 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 import envs
 from workflow import foreign, layout
 from workflow.numbers import whole
 
+from . import ALGORITHMS
+from .core.config import parse
+from .run.folder import Task, check
+from .run.lock import locked
+from .run.run import Run
 from .run.signals import end_at_once
 
 VARIANT = re.compile(r"[\w=+-][\w.,=+-]*")  # a variant is the name of a folder
@@ -58,9 +65,6 @@ def arguments(**options: bool) -> Parser:
 
 def task_of(options: argparse.Namespace) -> tuple:
     """Return the `Task` and the algorithm's class, or raise ValueError with one sentence."""
-    from .core.config import parse
-    from .run.run import Task
-
     if options.env:
         foreign.add(options.scenario, options.env, options.bound)
     envs.scenarios.get(options.scenario)
@@ -92,8 +96,6 @@ def class_of(name: str) -> type:
     Raises:
         ValueError: there is none, or there are several.
     """
-    from . import ALGORITHMS
-
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     if not (name.isidentifier() and Path(__file__).with_name(f"{name}.py").exists()):
@@ -125,8 +127,6 @@ def make(scenario: str, settings: dict, worlds: int, seed: int, threads: int):
 
 def device_of(name: str):
     """Return the torch device; `auto` is a GPU where there is one."""
-    import torch
-
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda is not available on this machine: choose cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
@@ -189,10 +189,6 @@ def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
     try:
         task, algorithm = task_of(options)
         device = device_of(options.device)
-        from .run.folder import check
-        from .run.lock import locked
-        from .run.run import Run
-
         folder = options.output or Path("results", _place(task).folder)
         complete = check(folder, task)
         if not complete:

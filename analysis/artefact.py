@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from analysis import files
 from analysis.results import PUBLISHED_STEPS, WHOLE
 from workflow import layout
-from workflow.progress import last_row
 
 TIDY = ["table", "scenario", "setting", "quantity", "ours", "low", "high", "paper", "runs", "steps", "note"]
 MISSING = "n/a"
@@ -192,7 +191,8 @@ def bounds(runs: pd.DataFrame) -> str:
     """Return the sentence on the bounds of runs with several costs, whose sum is what figures and tables show."""
     texts = {}
     for row in runs.drop_duplicates(["scenario", "variant"]).itertuples() if "file" in runs else ():
-        last = last_row(Path(row.file)) or {}
+        header, *values = files.rows(row.file, "a file of a run")
+        last = dict(zip(header, values[-1], strict=True)) if values else {}
         each = [f"{name.removeprefix(BOUND)} {float(last[name]):g}" for name in last if name.startswith(BOUND)]
         if each:
             texts.setdefault(", ".join(each), []).append(f"{row.scenario}/{row.variant}")

@@ -26,12 +26,11 @@ from analysis import artefact, files, judging, manifest, results
 from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
-from workflow import sources
 from workflow.artefacts import ROWS
 from workflow.numbers import whole
 
 PAGE = Path(__file__).parent / "page"
-SNAKEFILE = "Snakefile"
+SNAKEFILE = Path(__file__).resolve().parent.parent / "Snakefile"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
 MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
 LARGEST = 1_500_000  # bytes of a file that is put into the page; of a larger drawing its PNG is shown
@@ -287,7 +286,7 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     listed = manifest.listed(options.manifest)
-    rules = ["--snakefile", sources.seen(SNAKEFILE)] if sources.seen(SNAKEFILE) != SNAKEFILE else []
+    rules = [] if Path(SNAKEFILE.name).exists() else ["--snakefile", str(SNAKEFILE)]
 
     def command(target: str) -> str:
         return shlex.join(["snakemake", *rules, "--cores", "all", target, "--configfile", options.configfile])
