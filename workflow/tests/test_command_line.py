@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from algorithms.core.config import Config, parse
+from algorithms.run.lock import locked
 from algorithms.train import arguments
+from workflow import lock
 from workflow.numbers import whole
 from workflow.suite import load
 from workflow.tests.conftest import TINY
@@ -195,3 +197,12 @@ def test_a_run_continued_on_other_instructions_says_so(tmp_path):
     record["hardware"]["capability"] = "Z80"
     path.write_text(json.dumps(record))
     assert "was begun with Z80 instructions" in train("3e2")
+
+
+def test_a_system_without_file_locks_refuses_the_workflow_and_not_a_single_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "fcntl", None)
+    with pytest.raises(ValueError, match="the workflow needs bash and file locks, which .* lacks: use WSL or Linux"):
+        lock.hold(tmp_path / "suite")
+    assert not (tmp_path / "suite").exists() and not lock.held(tmp_path)
+    with locked(tmp_path / "run"):
+        assert not (tmp_path / "run").exists()
