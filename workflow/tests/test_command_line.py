@@ -201,7 +201,7 @@ def test_a_run_continued_on_other_instructions_says_so(tmp_path):
 
 def test_a_system_without_file_locks_refuses_the_workflow_and_not_a_single_run(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "fcntl", None)
-    with pytest.raises(ValueError, match="the workflow needs bash and file locks, which .* lacks: use WSL or Linux"):
+    with pytest.raises(ValueError, match=r"the workflow needs bash and file locks, which .* lacks: use WSL or Linux"):
         lock.hold(tmp_path / "suite")
     assert not (tmp_path / "suite").exists() and not lock.held(tmp_path)
     with locked(tmp_path / "run"):
