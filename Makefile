@@ -5,6 +5,10 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 VENV := .venv
 # Without compiled bytecode every process would spend seconds on importing torch.
 unexport PYTHONDONTWRITEBYTECODE
+# Snakemake's cache needs a place where one can write; some clusters have no such home.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+endif
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: quick smoke paper test check format clean

@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "workflow/config/paper.yaml"
+configfile: f"{workflow.basedir}/workflow/config/paper.yaml"
 
 
 include: "workflow/rules/common.smk"

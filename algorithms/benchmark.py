@@ -13,7 +13,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from workflow.numbers import whole
+
+from .core.beside import peak_rss_mib
+from .core.learner import Learner, Sizes
+from .core.rollout import Collector
+from .run.folder import write_metrics
+from .run.run import bounds
 from .train import Parser, arguments, device_of, env_maker, refuse, task_of
 
 COLUMNS = ("physics", "collect", "update", "end_to_end", "ratio")
@@ -56,13 +64,6 @@ class Recorder:
 
 def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[str, float]:
     """Return the medians over `rounds` of physics, collect, update and end-to-end FPS and of their ratio."""
-    import torch
-
-    from .core.beside import peak_rss_mib
-    from .core.learner import Learner, Sizes
-    from .core.rollout import Collector
-    from .run.run import bounds
-
     torch.set_num_threads(1)
     env = Recorder(env_maker(task, threads)())
     sizes = Sizes(env.num_agents, env.num_costs, env.observation_size, env.action_size)
@@ -97,11 +98,15 @@ def main() -> None:
         description="Measure physics-only, collection, update and end-to-end FPS.",
         parents=[arguments(add_help=False)],
     )
-    parser.add_argument("--rounds", type=int, default=3, help="iterations measured after the warm-up")
+    parser.add_argument("--rounds", type=whole, default=3, help="iterations measured after the warm-up")
     options = parser.parse_args()
     try:
         task, algorithm = task_of(options)
         device = device_of(options.device)
+        if options.env:
+            raise ValueError(
+                f"--env {options.env} cannot be measured here: its physics is unknown; see fps in metrics.csv"
+            )
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} is out of range: it must be at least 1")
         found = measure(task, algorithm, options.threads, device, options.rounds)
@@ -120,8 +125,6 @@ def main() -> None:
 
 def write_row(path: Path, row: dict) -> None:
     """Write one measurement as a CSV of a header and a row."""
-    from .run.folder import write_metrics
-
     path.parent.mkdir(parents=True, exist_ok=True)
     write_metrics(path, [row])
 

@@ -3,8 +3,8 @@
     python -m algorithms.evaluate results/mine [--episodes 32]
 
 Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic:
-the mean action). Episode k is the same, to the last bit, on every call, at any number of threads and of episodes. Of a
-run that failed, whose metrics.csv has no rows, it writes the header alone.
+the mean action). On one kind of CPU episode k is the same, to the last bit, on every call, at any number of threads and
+of episodes. Of a run that failed, whose metrics.csv has no rows, it writes the header alone.
 """
 
 import sys
@@ -12,10 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import envs
+from workflow import foreign
+from workflow.numbers import whole
 
-from .train import Parser, refuse
+from .core.policy import Actor
+from .core.rollout import Ensemble
+from .run.folder import read_record, replace, write_metrics
+from .train import Parser, make, refuse
 
 SEED = 1_000_000  # added to the run's seed: apart from the seeds of training
 ROWS = 32  # of one call of the networks, however many worlds there are: a product's last bits depend on its shape
@@ -31,12 +37,6 @@ def load(folder: str | Path) -> tuple[dict, object]:
     Raises:
         ValueError: the folder holds no complete run.
     """
-    import torch
-
-    from .core.policy import Actor
-    from .core.rollout import Ensemble
-    from .run.folder import read_record
-
     folder = Path(folder)
     path = folder / "policy.pt"
     if not path.exists():
@@ -44,6 +44,7 @@ def load(folder: str | Path) -> tuple[dict, object]:
     record = read_record(folder) or {}
     if absent := [name for name in (*IDENTITY, "settings") if name not in record]:
         raise ValueError(f"{folder / 'run.json'} does not name the {absent[0]}: it is not the record of a run")
+    foreign.recall(record)
     try:
         saved = torch.load(path, weights_only=True)
         hidden, actors = tuple(saved["settings"]["hidden"]), []
@@ -56,7 +57,8 @@ def load(folder: str | Path) -> tuple[dict, object]:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(f"{path} is not a policy of ours: {reason}") from error
     scenario = envs.get(record["scenario"])
-    if len(actors) != scenario.agents or actors[0].action_size != scenario.actions_per_agent:
+    sizes = (scenario.agents, scenario.actions_per_agent)
+    if scenario.family != foreign.FAMILY and (len(actors), actors[0].action_size) != sizes:
         raise ValueError(f"{path} holds {len(actors)} policies that do not fit {record['scenario']}")
     return record, ensemble
 
@@ -69,8 +71,7 @@ def failed(folder: str | Path) -> bool:
 
 def make_env(record: dict, worlds: int, threads: int = 1):
     """Return the run's environment with `worlds` worlds, in which an ended episode is not followed by another."""
-    options = envs.options_in(envs.get(record["scenario"]), record["settings"])
-    env = envs.make(record["scenario"], worlds, SEED + record["seed"], threads, **options)
+    env = make(record["scenario"], record["settings"], worlds, SEED + record["seed"], threads)
     env.auto_reset = False
     return env
 
@@ -89,8 +90,6 @@ def play(env, ensemble, seed: int, exploring: bool) -> Iterator:
         seed: of the exploration; every world has its own generator.
         exploring: whether to act as in training, or by the mean action.
     """
-    import torch
-
     torch.set_num_threads(1)  # one order of summation
     worlds, agents = env.num_envs, env.num_agents
     children = np.random.SeedSequence((SEED, seed)).spawn(worlds)
@@ -137,8 +136,8 @@ def main() -> None:
     """Run the command line."""
     parser = Parser(prog="python -m algorithms.evaluate", description="Evaluate a run's final policy.")
     parser.add_argument("folder", type=Path, help="folder of a complete run")
-    parser.add_argument("--episodes", type=int, default=32, help="episodes of each mode")
-    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
+    parser.add_argument("--episodes", type=whole, default=32, help="episodes of each mode")
+    parser.add_argument("--threads", type=whole, default=1, help="threads for the physics")
     options = parser.parse_args()
     output = options.folder / "evaluation.csv"
     try:
@@ -148,8 +147,6 @@ def main() -> None:
         run = None if failed(options.folder) else load(options.folder)
     except ValueError as error:
         refuse(error)
-    from .run.folder import replace, write_metrics
-
     try:
         if run is None:
             print(f"{options.folder} holds a run that failed: {output} gets no rows")

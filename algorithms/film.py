@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
+from workflow import foreign
+from workflow.numbers import whole
 
 from . import evaluate
 from .train import Parser, refuse
@@ -160,6 +162,8 @@ def film(folders: list[str | Path], path: str | Path, exploring: bool, limit: in
     if len(set(tasks)) > 1:
         raise ValueError(f"{folders[0]} and {folders[1]} are not runs of one scenario, its options and a seed")
     scenario = envs.get(tasks[0][0]) if tasks else None
+    if scenario and scenario.family == foreign.FAMILY:
+        raise ValueError(f"{folders[0]} is a run of {scenario.env}: only tasks of envs/ can be filmed")
     fps = 1 / (scenario.dt * _every(scenario)) if scenario else FPS
     shots = [frames(folder, run, exploring, limit) for folder, run in zip(folders, runs, strict=True)]
     part = path.with_suffix(".part.mp4")
@@ -192,7 +196,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUN", help="folder of a complete run; one or two")
     parser.add_argument("--output", type=Path, required=True, help="the video, an .mp4 file")
     parser.add_argument("--stochastic", action="store_true", help="act as in training, not by the mean action")
-    parser.add_argument("--steps", type=int, default=sys.maxsize, help="stop after so many control steps")
+    parser.add_argument("--steps", type=whole, default=sys.maxsize, help="stop after so many control steps")
     options = parser.parse_args()
     try:
         check(options)

@@ -17,9 +17,17 @@ import sys
 import time
 from pathlib import Path
 
-import envs
-from workflow import layout
+import torch
 
+import envs
+from workflow import foreign, layout
+from workflow.numbers import whole
+
+from . import ALGORITHMS
+from .core.config import parse
+from .run.folder import Task, check
+from .run.lock import locked
+from .run.run import Run
 from .run.signals import end_at_once
 
 VARIANT = re.compile(r"[\w=+-][\w.,=+-]*")  # a variant is the name of a folder
@@ -40,22 +48,25 @@ def arguments(**options: bool) -> Parser:
     parser.add_argument(
         "--algorithm", required=True, help="mafocops, macpo, mappo_l, happo, mappo or another file of algorithms/"
     )
-    parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
-    parser.add_argument("--steps", type=int, default=10_000_000, help="environment steps, rounded up to whole rollouts")
+    parser.add_argument("--seed", type=whole, default=0, help="everything random follows from it")
+    parser.add_argument(
+        "--steps", type=whole, default=10_000_000, help="environment steps, rounded up to whole rollouts"
+    )
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings", help="such as lam=2.2")
     parser.add_argument("--variant", default=None, help="name of these settings in the results; default: the settings")
-    parser.add_argument("--threads", type=int, default=1, help="threads for the physics")
+    parser.add_argument("--threads", type=whole, default=1, help="threads for the physics")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the networks learn")
     parser.add_argument("--memory", action="store_true", help="trace the last update's peak tensor memory (slow)")
+    parser.add_argument("--env", metavar="PACKAGE.MODULE:FUNCTION", help="a task of another project, a ParallelEnv")
+    parser.add_argument("--bound", type=float, default=0.0, help="of that task: on an episode's cost")
     parser.add_argument("--output", type=Path, default=None, help="folder of this run")
     return parser
 
 
 def task_of(options: argparse.Namespace) -> tuple:
     """Return the `Task` and the algorithm's class, or raise ValueError with one sentence."""
-    from .core.config import parse
-    from .run.run import Task
-
+    if options.env:
+        foreign.add(options.scenario, options.env, options.bound)
     envs.scenarios.get(options.scenario)
     algorithm = class_of(options.algorithm)
     for name in ("steps", "threads"):
@@ -85,8 +96,6 @@ def class_of(name: str) -> type:
     Raises:
         ValueError: there is none, or there are several.
     """
-    from . import ALGORITHMS
-
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     if not (name.isidentifier() and Path(__file__).with_name(f"{name}.py").exists()):
@@ -102,14 +111,22 @@ def class_of(name: str) -> type:
 
 def env_maker(task, threads: int):
     """Return a function that makes the vector environment of `task`."""
-    options = envs.options_in(envs.get(task.scenario), vars(task.config))
-    return lambda: envs.make(task.scenario, task.config.num_envs, task.seed, threads, **options)
+    return lambda: make(task.scenario, vars(task.config), task.config.num_envs, task.seed, threads)
+
+
+def make(scenario: str, settings: dict, worlds: int, seed: int, threads: int):
+    """Return a vector environment of one of SCENARIOS with a run's settings, ours or another project's."""
+    row = envs.get(scenario)
+    options = envs.options_in(row, settings)
+    if isinstance(row, foreign.Foreign):
+        from .run.foreign import ForeignEnv  # PettingZoo and whatever the task needs
+
+        return ForeignEnv(row, worlds, seed)
+    return envs.make(scenario, worlds, seed, threads, **options)
 
 
 def device_of(name: str):
     """Return the torch device; `auto` is a GPU where there is one."""
-    import torch
-
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda is not available on this machine: choose cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
@@ -128,9 +145,11 @@ class Progress:
 
     def __call__(self, row: dict, seconds_left: float) -> None:
         """Show one iteration."""
-        value = {k: "-" if row[k] is None else f"{row[k]:.1f}" for k in ("episode_return", "episode_cost")}
-        text = f"return {value['episode_return']}, cost {value['episode_cost']} (bound {row['bound']:g}), "
-        text += f"FPS {row['fps']:.0f}"
+        names = [name.removeprefix("episode_cost_") for name in row if name.startswith("episode_cost_")]
+        costs = [(f"cost {name}", row[f"episode_cost_{name}"], row[f"bound_{name}"]) for name in names]
+        costs = costs or [("cost", row["episode_cost"], row["bound"])]
+        told = ", ".join(f"{name} {_number(cost)} (bound {bound:g})" for name, cost, bound in costs)
+        text = f"return {_number(row['episode_return'])}, {told}, FPS {row['fps']:.0f}"
         if self.bar is not None:
             self.bar.set_postfix_str(text)
             self.bar.update(row["step"] - self.bar.n)
@@ -138,6 +157,11 @@ class Progress:
         left = time.strftime("%H:%M:%S", time.gmtime(seconds_left))
         name = f"{row['scenario']} {row['algorithm']} {row['variant']} seed {row['seed']}"
         print(f"{name}: step {row['step']}, {text}, {left} left", flush=True)
+
+
+def _number(value: float | None) -> str:
+    """Return a mean over episodes as text; `-` where none has ended."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def main() -> None:
@@ -165,10 +189,6 @@ def open_run(options: argparse.Namespace, lock: contextlib.ExitStack):
     try:
         task, algorithm = task_of(options)
         device = device_of(options.device)
-        from .run.folder import check
-        from .run.lock import locked
-        from .run.run import Run
-
         folder = options.output or Path("results", _place(task).folder)
         complete = check(folder, task)
         if not complete:

@@ -20,6 +20,7 @@ TIDY = ["table", "scenario", "setting", "quantity", "ours", "low", "high", "pape
 MISSING = "n/a"
 NU_MAX = "\N{GREEK SMALL LETTER NU}_max"
 _LATEX = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "†": r"$^\dagger$", "∞": r"$\infty$", "λ": r"$\lambda$"}
+BOUND = "bound_"  # how the columns of several bounds begin, beside their sum
 NAMED = 12  # settings with missing runs that a caption names; the manifest of the suite lists them all
 
 
@@ -181,4 +182,19 @@ def coverage(
     unfinished = int((~runs["whole"]).sum())
     if unfinished:
         sentences.append(f"{count(unfinished, 'run')} ended early.")
-    return " ".join(sentences)
+    if noun.startswith("seed") and "final_cost" in runs and (silent := int(runs["final_cost"].isna().sum())):
+        sentences.append(f"No episode has ended in {count(silent, 'run')}.")
+    return " ".join(filter(None, [*sentences, bounds(runs)]))
+
+
+def bounds(runs: pd.DataFrame) -> str:
+    """Return the sentence on the bounds of runs with several costs, whose sum is what figures and tables show."""
+    texts = {}
+    for row in runs.drop_duplicates(["scenario", "variant"]).itertuples() if "file" in runs else ():
+        header, *values = files.rows(row.file, "a file of a run")
+        last = dict(zip(header, values[-1], strict=True)) if values else {}
+        each = [f"{name.removeprefix(BOUND)} {float(last[name]):g}" for name in last if name.startswith(BOUND)]
+        if each:
+            texts.setdefault(", ".join(each), []).append(f"{row.scenario}/{row.variant}")
+    told = [f"{each} ({', '.join(names[:NAMED])})" for each, names in texts.items()]
+    return f"Cost and bound are sums over several costs; bounds: {'; '.join(told)}." if told else ""

@@ -229,7 +229,7 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
 
 def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Return what is shown."""
-    title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
+    title = name.replace("figure", "Figure ").capitalize()
     what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
     dashes = {LEGACY: "dashed in grey", SAFETY: "dashed in the same colour"}.get(name, "dashed")
     single = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size().max() == 1

@@ -130,7 +130,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     rows = measure(each).merge(printed.assign(quantity=quantity), how="outer")
     rows = pd.concat([rows, _compare(each, published, quantity)], ignore_index=True)
     rows = rows.assign(table=table, note="").reindex(columns=artefact.TIDY)
-    rank = list(published.index)
+    rank = [*published.index, *(name for name in SCENARIOS if name not in published.index)]
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
 

@@ -27,8 +27,10 @@ from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 from workflow.artefacts import ROWS
+from workflow.numbers import whole
 
 PAGE = Path(__file__).parent / "page"
+SNAKEFILE = Path(__file__).resolve().parent.parent / "Snakefile"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
 MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
 LARGEST = 1_500_000  # bytes of a file that is put into the page; of a larger drawing its PNG is shown
@@ -267,8 +269,8 @@ def _parser() -> files.Parser:
     parser = files.Parser(description="Put a suite's artefacts into one page.", fromfile_prefix_chars="@")
     parser.add_argument("--suite", required=True, help="its name")
     parser.add_argument("--configfile", required=True, help="its configuration, for the commands that the page shows")
-    parser.add_argument("--steps", type=int, required=True, help="environment steps per run")
-    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--steps", type=whole, required=True, help="environment steps per run")
+    parser.add_argument("--seeds", type=whole, nargs="+", required=True)
     parser.add_argument("--scenarios", nargs="+", required=True)
     parser.add_argument("--algorithms", nargs="+", required=True)
     parser.add_argument("--note", default="", help="sentence about the suite")
@@ -284,9 +286,10 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     listed = manifest.listed(options.manifest)
+    rules = [] if Path(SNAKEFILE.name).exists() else ["--snakefile", str(SNAKEFILE)]
 
     def command(target: str) -> str:
-        return shlex.join(["snakemake", "--cores", "all", target, "--configfile", options.configfile])
+        return shlex.join(["snakemake", *rules, "--cores", "all", target, "--configfile", options.configfile])
 
     content = {
         "suite": options.suite,

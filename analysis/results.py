@@ -17,7 +17,7 @@ from analysis import cache as stored
 from analysis import files
 from analysis.statistics import final_performance
 from envs import scenarios
-from workflow import layout
+from workflow import foreign, layout
 
 IDENTITY = ["scenario", "algorithm", "variant", "seed"]
 REQUIRED = [*IDENTITY, "iteration", "step", "fps", "episode_return", "episode_cost"]
@@ -58,6 +58,7 @@ def record(metrics: str | Path) -> dict | None:
         found = None
     if not isinstance(found, dict):
         raise ValueError(f"{path} is not the record of a run: delete it and {metrics} to make both again")
+    foreign.recall(found)
     return found
 
 
@@ -125,6 +126,7 @@ def check_identity(path: str | Path, frame: pd.DataFrame) -> None:
 
 
 def _check_scenario(path: str | Path, name: str) -> None:
+    record(path)  # of a task of another project, which it makes known
     try:
         scenarios.get(name)
     except ValueError as error:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 
-def use_this_python() -> None:
-    """Let the `python` of the rules be the one that runs Snakemake, also where its environment is not activated."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def use_this_code() -> None:
+    """Let the rules run this Python and this repository, whatever is activated and wherever Snakemake is called."""
+    for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", Path(__file__).resolve().parent.parent)):
+        os.environ[name] = os.pathsep.join(filter(None, [str(first), os.environ.get(name)]))

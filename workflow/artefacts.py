@@ -101,7 +101,7 @@ def timed(suite: Suite) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
         Place(TIMING, scenario, algorithm, seed=repeat).file(suite.folder)
-        for scenario in _in_order(suite.efficiency["scenarios"])
+        for scenario in _in_order(suite.efficiency.get("scenarios", ()))
         for algorithm in suite.efficiency["algorithms"]
         for repeat in range(suite.efficiency["repeats"])
     ]
@@ -114,6 +114,7 @@ ROWS = {
         Artefact("figure3", FIGURE, "curves", "Figure 3", "performance", partial(_panels, "figure3")),
         Artefact("figure4", FIGURE, "curves", "Figure 4", "performance", partial(_panels, "figure4")),
         Artefact("figure5", FIGURE, "curves", "Figure 5", "performance", partial(_panels, "figure5")),
+        Artefact("foreign", FIGURE, "curves", "Tasks of other projects", "beyond", partial(_panels, "foreign")),
         Artefact("table1", TABLE, "efficiency", "Table 1", "efficiency", timed),
         Artefact("table2", TABLE, "efficiency", "Table 2", "efficiency", timed),
         Artefact("iteration_time", FIGURE, "speed", "Where the time goes", "efficiency", timed),
@@ -172,7 +173,7 @@ def every_evaluation(suite: Suite) -> list[str]:
 
 def _evaluated(suite: Suite, paths: Sequence[str]) -> list[str]:
     """Return the evaluation files beside those metrics files of trainings whose policies we can load."""
-    places = map(place_of, paths)
+    places = map(place_of, paths if suite.evaluation else ())
     ours = [run for run in places if run.kind == TRAINING and run.algorithm not in suite.extra_algorithms]
     return [run.file(suite.folder, EVALUATION) for run in ours]
 

@@ -10,7 +10,6 @@ and failures.txt grows by a line; Snakemake sees its length in the rule's params
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +21,9 @@ import time
 from pathlib import Path
 from typing import IO
 
+from workflow import lock
 from workflow.layout import METRICS
+from workflow.numbers import whole
 from workflow.progress import PLAN, failed, last_row, line
 
 HEADER = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost\n"
@@ -102,15 +103,15 @@ def replace(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def run(command: list[str], log: Path, lock: IO[str]) -> int:
+def run(command: list[str], log: Path, held: IO[str]) -> int:
     """Run a command with its output appended to `log`; hand a request to stop on to it, wait, and stop as well.
 
-    The command shares `lock`: if this process is killed and the command lives on, the folder stays locked.
+    The command shares the lock `held`: if this process is killed and the command lives on, the folder stays locked.
     """
     stopped: list[int] = []
     with log.open("a") as file:
         print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command)}", file=file, flush=True)
-        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, pass_fds=[held.fileno()])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda caught, _: (stopped.append(caught), child.send_signal(caught)))
         status = child.wait()
@@ -132,16 +133,16 @@ def main() -> None:
     parser.add_argument("metrics", type=Path, help="the metrics.csv that the command makes")
     parser.add_argument("--attempt", default="1/1", metavar="K/N", help="which attempt this is, of how many")
     parser.add_argument("--identity", default="", help="what must agree for a run to be continued")
-    parser.add_argument("--steps", type=int, default=0, help="environment steps of the run")
+    parser.add_argument("--steps", type=whole, default=0, help="environment steps of the run")
     parser.add_argument("--sources", nargs="*", default=[], metavar="FILE", help="source files of the run")
     split = sys.argv.index("--")
     options, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     folder, metrics = options.metrics.parent, options.metrics
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a run orphaned by a crash may still be writing: wait for it
+    with (folder / "lock").open("w") as held:
+        lock.wait(held)  # a run orphaned by a crash may still be writing: wait for it
         prepare(folder, options.identity, options.steps, options.sources)
-        status = run(command, folder / "train.log", lock)
+        status = run(command, folder / "train.log", held)
         if status == 0 and not metrics.exists():
             status = 1
     if status != 0:

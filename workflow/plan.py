@@ -75,7 +75,7 @@ def of_jobs(jobs: Iterable[Any], needed: Iterable[Any], suite: Suite, cores: int
         for path in map(str, job.output)
         if Path(path).name == layout.METRICS
     ]
-    steps = {layout.TIMING: suite.efficiency["steps"], layout.TRAINING: suite.steps}
+    steps = {layout.TIMING: suite.efficiency.get("steps"), layout.TRAINING: suite.steps}
     runs = ((path, steps[layout.place_of(path).kind], is_ahead) for path, is_ahead in found)
     return estimate(runs, Path(folder), cores)
 

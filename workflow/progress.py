@@ -12,7 +12,6 @@ next call), complete, or evaluated (complete with an evaluation.csv).
 import argparse
 import contextlib
 import csv
-import fcntl
 import json
 import math
 import os
@@ -22,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envs.scenarios import bound_of
-from workflow import layout
+from workflow import layout, lock
 
 PLAN = "plan.json"
 PATIENCE = 60.0  # a run that wrote nothing for so long, and for five of its iterations, is stalled
@@ -112,7 +111,8 @@ def look(run: Planned, since: float, now: float) -> Run:
     elif row:
         state = "stalled"
     else:
-        state = "running" if _held(path.with_name("lock")) else "waiting"
+        # a trainer of another project may write only at its end
+        state = "running" if lock.held(path.with_name("lock")) else "waiting"
     return Run(layout.place_of(path), state, run.steps, step, **_numbers(row, run.steps))
 
 
@@ -158,18 +158,6 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _held(lock: Path) -> bool:
-    """Return whether `workflow.attempt` is at work on a run: trainers of other projects may write only at their end."""
-    try:
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
 
 
 def read(plan: Path) -> tuple[list[Planned], float]:

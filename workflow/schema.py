@@ -10,6 +10,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from workflow.numbers import whole
+
 SCHEMA = Path(__file__).with_name("schemas") / "config.schema.yaml"
 WORD = r"[A-Za-z0-9_][A-Za-z0-9_-]*"  # of keys
 
@@ -33,16 +35,24 @@ def checked(config: object) -> dict:
 
 
 def _cast(value: object, schema: dict) -> object:
-    """Return `value` with texts turned into the numbers that the schema asks for, where they are numbers."""
+    """Return `value` with texts turned into the numbers that the schema asks for, where they are numbers.
+
+    A part of the schema that is null is left out.
+    """
     if isinstance(value, dict):
         known, other = schema.get("properties", {}), schema.get("additionalProperties")
         other = other if isinstance(other, dict) else {}
-        return {key: _cast(item, known.get(key, other)) for key, item in value.items()}
+        left_out = {
+            key for key, item in value.items() if item is None and (key in known or other.get("type") == "string")
+        }
+        given = {key: item for key, item in value.items() if key not in left_out}
+        return {key: _cast(item, known.get(key, other)) for key, item in given.items()}
+    if value is None and schema.get("type") == "object":
+        return {}
     if isinstance(value, list | tuple):
         return [_cast(item, schema.get("items", {})) for item in value]
-    number = {"integer": int, "number": float}.get(str(schema.get("type")))
-    text_or_whole = isinstance(value, str) or (number is int and isinstance(value, float) and value.is_integer())
-    if number and text_or_whole:
+    number = {"integer": whole, "number": float}.get(str(schema.get("type")))
+    if number and (isinstance(value, str) or (number is whole and isinstance(value, float))):
         try:
             return number(value)
         except ValueError:

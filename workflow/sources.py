@@ -11,7 +11,7 @@ from pathlib import Path
 
 from envs.scenarios import OPTIONS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 # Files that cannot change a number of a training: drawing and the interface for other libraries. Of `algorithms/run`,
 # the life of a run, only run.py can.
 _IRRELEVANT = {"parallel.py", "rendering.py"}
@@ -79,6 +79,11 @@ def files(algorithm: str) -> tuple[str, ...]:
     shared = [path for folder, names in folders.items() for path in (ROOT / folder).glob(names)]
     relative = sorted(path.relative_to(ROOT).as_posix() for path in shared if path.name not in _IRRELEVANT)
     return (f"algorithms/{algorithm}.py", *relative)
+
+
+def seen(path: str) -> str:
+    """Return a file of the repository as the working folder names it: as it is, or in full from any other folder."""
+    return path if Path.cwd() == ROOT else str(ROOT / path)
 
 
 @cache

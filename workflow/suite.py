@@ -9,12 +9,15 @@ import os
 import re
 from dataclasses import dataclass
 
-from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of
-from workflow import schema, sources
+from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
+from workflow import foreign, schema, sources
 from workflow.layout import DEFAULT
+from workflow.numbers import whole
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
+PARTS = ("settings", "grids", "efficiency", "legacy", "evaluation", "videos", "benchmark", "environment")
+PARTS = (*PARTS, "extra_algorithms")  # what a suite may leave out
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
 
@@ -92,9 +95,9 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     config = schema.checked(config)
-    optional = ("settings", "grids", "legacy", "videos", "benchmark", "environment", "extra_algorithms")
-    given = {key: value for key, value in config.items() if value is not None}
-    filled = {key: {} for key in optional} | {"note": ""} | given
+    names = [foreign.add(**each).name if isinstance(each, dict) else each for each in config["scenarios"]]
+    config |= {"scenarios": names}
+    filled = {key: {} for key in PARTS} | {"note": ""} | config
     for key in ("seeds", "scenarios", "algorithms"):
         filled[key] = tuple(filled[key])
     suite = Suite(**filled)
@@ -118,23 +121,24 @@ def _check_names(suite: Suite) -> None:
     if twice := [name for name in suite.extra_algorithms if name in ours]:
         raise ValueError(f"extra_algorithms names {twice[0]!r}, which algorithms/ has already: choose another name")
     valid = (*ours, *suite.extra_algorithms)
+    own = [name for name, row in SCENARIOS.items() if row.family != foreign.FAMILY]  # whose physics we know
     _known("algorithm", suite.algorithms, valid)
-    _known("algorithm in efficiency", suite.efficiency["algorithms"], valid)
+    _known("algorithm in efficiency", suite.efficiency.get("algorithms", ()), valid)
     _known("scenario", suite.scenarios, SCENARIOS)
-    _known("scenario in efficiency", suite.efficiency["scenarios"], SCENARIOS)
+    _known("scenario in efficiency", suite.efficiency.get("scenarios", ()), SCENARIOS)
     _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
     both = [name for name in ours if LEGACY in sources.variants(name)]
     _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
-    _known("scenario in videos", suite.videos.get("scenarios", ()), SCENARIOS)
+    _known("scenario in videos", suite.videos.get("scenarios", ()), own)
     _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
-    _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), SCENARIOS)
+    _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), own)
     _known("algorithm in benchmark", suite.benchmark.get("algorithms", ()), ours)
     for parameter, grid in suite.grids.items():
         _known(f"scenario in grids.{parameter}", grid["scenarios"], SCENARIOS)
         _known(f"algorithm in grids.{parameter}", [grid["algorithm"]], ours)
     for name, path in suite.extra_algorithms.items():
-        if not os.path.isfile(path):  # unlike Path.is_file it has an answer for every text
-            raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give the path of its rules")
+        if not os.path.isfile(sources.ROOT / path):  # unlike Path.is_file it has an answer for every text
+            raise ValueError(f"extra_algorithms.{name}={path!r} is no file: give its rules' path from the Snakefile")
 
 
 def _check_environment(suite: Suite) -> None:
@@ -142,12 +146,7 @@ def _check_environment(suite: Suite) -> None:
     named = (suite.efficiency, suite.legacy, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
-        owned = FAMILY_OPTIONS[SCENARIOS[scenario].family]
-        for name, value in suite.environment.items():
-            if name not in owned:
-                raise ValueError(
-                    f"environment.{name}={value} does not apply to {scenario}: choose from {', '.join(owned)}"
-                )
+        complete(SCENARIOS[scenario], suite.environment)
 
 
 def _check_settings(suite: Suite) -> None:
@@ -157,17 +156,21 @@ def _check_settings(suite: Suite) -> None:
     valid_places = dict.fromkeys(place for scenario in SCENARIOS.values() for place in places(scenario))
     for algorithm, table in suite.settings.items():
         _known(f"place in settings.{algorithm}", table, valid_places)
+        fields = _fields_of(algorithm, suite)
         for place, entries in table.items():
-            for name, value in entries.items():
+            for name, value in list(entries.items()):
                 key = f"settings.{algorithm}.{place}.{name}"
+                if value is None:
+                    if algorithm not in suite.extra_algorithms:
+                        _known(f"setting {key}:", [name], fields)
+                    del entries[name]
+                    continue
                 _check_value(key, value)
                 if name in TASK:
                     instead = "grids" if name == SAFETY_BOUND else "environment"
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
                 if algorithm not in suite.extra_algorithms:
-                    table[place][name] = _typed(
-                        key, value, _all_fields() if algorithm == "all" else sources.fields(algorithm)
-                    )
+                    entries[name] = _typed(key, value, fields)
 
 
 def _check_value(key: str, value: object) -> None:
@@ -177,6 +180,13 @@ def _check_value(key: str, value: object) -> None:
             raise ValueError(f"{key}={value!r} is not a number, a word, true, false or a list of them")
         if isinstance(item, str) and not re.fullmatch(TEXT, item):
             raise ValueError(f"{key}={item!r} is not valid: use letters, digits and any of _ . , : + @ % = / -")
+
+
+def _fields_of(algorithm: str, suite: Suite) -> dict[str, sources.Field]:
+    """Return the settings that can be written below an algorithm's name; none of another project's are known."""
+    if algorithm in suite.extra_algorithms:
+        return {}
+    return _all_fields() if algorithm == "all" else sources.fields(algorithm)
 
 
 def _all_fields() -> dict[str, sources.Field]:
@@ -198,10 +208,20 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
         if math.isnan(number):
             raise ValueError(f"{key}={value!r} is not a number")
         return number
+    if kind == "int" and isinstance(value, str | float):
+        value = _whole(value)
     python = {"int": int, "bool": bool, "str": str}.get(kind)
     if python and type(value) is not python:
         raise ValueError(f"{key}={value!r} is not of type {kind}, which this setting has")
     return value
+
+
+def _whole(value: str | float) -> object:
+    """Return the whole number that a text such as 1e6 or a number such as 1000.0 stands for, or else the value."""
+    try:
+        return whole(value)
+    except ValueError:
+        return value
 
 
 def _check_grids(suite: Suite) -> None:

@@ -10,6 +10,7 @@ import typing
 from dataclasses import dataclass
 
 from envs.scenarios import OPTIONS, option
+from workflow.numbers import whole
 
 # The task: options of the environment; they change what is learned, never how.
 Options = dataclasses.make_dataclass(
@@ -102,7 +103,7 @@ def _typed(name: str, text: str, kind: type) -> object:
             return text.lower() == "true"
         raise ValueError(f"{name}={text} is not valid: choose true or false")
     try:
-        return kind(text)
+        return whole(text) if kind is int else kind(text)
     except ValueError:
         word = {"int": "a whole number", "float": "a number"}[kind.__name__]
         raise ValueError(f"{name}={text} is not valid: it must be {word}") from None

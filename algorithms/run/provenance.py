@@ -21,6 +21,7 @@ def provenance(device: torch.device, threads: int | None) -> dict:
         "hardware": {
             "machine": platform.machine(),
             "cpu": _cpu(),
+            "capability": torch.backends.cpu.get_cpu_capability(),  # instructions: others round other last bits
             "cores": psutil.cpu_count(logical=False),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",

@@ -1,7 +1,7 @@
 """One training run: iterations of collecting and learning, a row of metrics each, and checkpoints.
 
-A run is a pure function of (scenario, algorithm, settings, seed, steps): interrupted and resumed it writes the same
-rows, but for the columns of time and memory.
+On one kind of CPU a run is a pure function of (scenario, algorithm, settings, seed, steps): interrupted and resumed it
+writes the same rows, but for the columns of time and memory.
 """
 
 import io
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from workflow import foreign
 
 from ..core.beside import peak_rss_mib
 from ..core.config import Config
@@ -171,6 +173,7 @@ class Run:
     def _begin(self) -> dict:
         """Write and return the run's record: what is run, on what, since when and after how many interruptions."""
         earlier = read_record(self.folder)
+        self._compare_cpu((earlier or {}).get("hardware") or {})
         record = {
             **{name: value for name, value in self.task.identity().items() if name != "config"},
             "status": "running",
@@ -180,9 +183,20 @@ class Run:
             **self._spent(),
             "settings": self.task.settings(),
             **self.provenance,
+            **foreign.line(self.task.scenario),
         }
         write_record(self.folder, record)
         return record
+
+    def _compare_cpu(self, before: dict) -> None:
+        """Say so if the run was begun on a CPU of other instructions: its last bits are others from here on."""
+        old, new = before.get("capability"), self.provenance["hardware"]["capability"]
+        if old not in (None, new):
+            print(
+                f"warning: {self.folder} was begun with {old} instructions and goes on with {new}: the numbers agree, "
+                "but not to the last bit",
+                file=sys.stderr,
+            )
 
     def _spent(self) -> dict:
         return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(self._peak_rss_mib(), 1)}

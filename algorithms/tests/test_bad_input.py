@@ -21,7 +21,7 @@ TRAIN = {
     "no steps": ([*ANT, "--steps", "0"], ["--steps 0", "at least 1"]),
     "negative steps": ([*ANT, "--steps", "-5"], ["--steps -5", "at least 1"]),
     "steps in words": ([*ANT, "--steps", "many"], ["--steps", "many"]),
-    "steps as a fraction": ([*ANT, "--steps", "1e6"], ["--steps", "1e6"]),
+    "steps as a fraction": ([*ANT, "--steps", "1.5e0"], ["--steps", "1.5e0"]),
     "no threads": ([*ANT, "--threads", "0"], ["--threads 0", "at least 1"]),
     "threads in words": ([*ANT, "--threads", "all"], ["--threads", "all"]),
     "negative seed": ([*ANT, "--seed", "-1"], ["--seed -1", "at least 0"]),

@@ -62,7 +62,7 @@ def test_exploration_has_the_deviation_of_training(run):
     controller = load(run)
     observation = np.repeat(envs.make("ant_2x4", seed=0).reset(), 4000, 0)
     noise = controller(observation, np.random.default_rng(0)) - controller(observation)
-    expected = evaluate.load(run)[1].std[:, 0].numpy()  # (N, A)
+    expected = evaluate.load(run)[1].std  # (N, A)
     np.testing.assert_allclose(noise.std(0), expected, rtol=0.06)
     np.testing.assert_allclose(noise.mean(0), 0, atol=0.03)
 

@@ -1,6 +1,6 @@
 rule train_random_search:
     input:
-        source=local("workflow/examples/random_search.py"),
+        source=code(["workflow/examples/random_search.py"]),
     output:
         f"<results>/{RUN}/metrics.csv",
     log:

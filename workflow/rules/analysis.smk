@@ -4,7 +4,7 @@
 rule figure:
     input:
         runs=lambda wildcards: needed(wildcards.name),
-        source=local(sources.analysis()),
+        source=code(sources.analysis()),
     output:
         multiext("<results>/figures/{name}", ".png", ".csv", ".caption.txt"),
         shown="<results>/figures/{name}.svg",
@@ -43,7 +43,7 @@ use rule figure as verdict with:
             artefacts.judged(SUITE),
             "<results>/manifest.json",
         ],
-        source=local(sources.analysis()),
+        source=code(sources.analysis()),
     output:
         multiext("<results>/verdict", ".csv", ".tex", ".caption.txt"),
         shown="<results>/verdict.md",

@@ -4,7 +4,7 @@
 # Like the timing of Tables 1 and 2: one at a time, with the machine to itself.
 rule measure:
     input:
-        source=lambda wildcards: local(("algorithms/benchmark.py", *sources.files(wildcards.algorithm))),
+        source=lambda wildcards: code(("algorithms/benchmark.py", *sources.files(wildcards.algorithm))),
     output:
         f"<results>/{MEASUREMENT}/measurement.csv",
     log:
@@ -12,7 +12,7 @@ rule measure:
     retries: ATTEMPTS - 1
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: CORES
     resources:
         gpu=1,
         mem_mb=500,
@@ -29,7 +29,7 @@ rule measure:
 use rule figure as benchmark with:
     input:
         runs=lambda wildcards: artefacts.measurements(SUITE) or left_out("benchmark"),
-        source=local(sources.analysis()),
+        source=code(sources.analysis()),
     output:
         multiext("<results>/benchmark/benchmark", ".svg", ".png", ".csv", ".tex", ".caption.txt"),
         shown="<results>/benchmark/benchmark.md",

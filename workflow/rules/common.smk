@@ -9,10 +9,10 @@ from snakemake.exceptions import WorkflowError
 import yaml
 
 from envs.scenarios import SCENARIOS
-from workflow import use_this_python, artefacts, attempt, layout, lock, opengl, plan, sources
+from workflow import use_this_code, artefacts, attempt, foreign, layout, lock, opengl, plan, sources
 from workflow.suite import load, text
 
-use_this_python()
+use_this_code()
 
 try:
     SUITE = load(config)
@@ -27,7 +27,10 @@ pathvars:
 # Failures so far, read once: it must not change while Snakemake runs, see workflow/attempt.py.
 FAILURES = attempt.failures(Path(SUITE.folder))
 ATTEMPTS = 3
-CORES = workflow.cores or 1
+try:
+    CORES = workflow.cores
+except WorkflowError:  # --summary, --dag and others that run no job are called without --cores
+    CORES = 1
 NOTE = shlex.quote(f"--note={SUITE.caption}") if SUITE.caption else ""
 # Folders of runs in that of the suite; as pathvars their wildcards would have no constraints.
 RUN, TIMING, MEASUREMENT = (layout.FOLDERS[kind] for kind in (layout.TRAINING, layout.TIMING, layout.BENCHMARK))
@@ -40,12 +43,18 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def code(paths):
+    """Return files of the repository as inputs: found wherever Snakemake runs, and never in a storage."""
+    return local([sources.seen(path) for path in paths])
+
+
 def settings_arguments(wildcards):
     """Return the settings of a run as command-line arguments."""
     variant = getattr(wildcards, "variant", "default")
     settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, variant)
     pairs = [shlex.quote(f"{name}={text(value)}") for name, value in settings.items()]
-    return " ".join(["--set", *pairs]) if pairs else ""
+    task = [shlex.quote(word) for word in foreign.arguments(wildcards.scenario)]
+    return " ".join([*task, *(["--set", *pairs] if pairs else [])])
 
 
 def failures_so_far(wildcards):
@@ -73,7 +82,12 @@ def targets():
         name: lambda wildcards, name=name: needed(name) and artefacts.together(SUITE, name) for name in artefacts.ROWS
     }
     kinds = {f"all_{kind}s": artefacts.every_shown(SUITE, kind) for kind in artefacts.SHOWN}
-    return found | kinds | {"evaluations": artefacts.every_evaluation(SUITE), "videos": filmed}
+    return found | kinds | {"evaluations": evaluated, "videos": filmed}
+
+
+def evaluated(wildcards):
+    """Return the evaluations, or say that the suite has none."""
+    return artefacts.every_evaluation(SUITE) or left_out("evaluations")
 
 
 def filmed(wildcards):

@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         metrics=f"<results>/{RUN}/metrics.csv",
-        source=local("algorithms/evaluate.py"),
+        source=code(["algorithms/evaluate.py"]),
     output:
         f"<results>/{RUN}/evaluation.csv",
     log:
@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         mem_mb=500,
     params:
-        episodes=SUITE.evaluation["episodes"],
+        episodes=SUITE.evaluation.get("episodes"),
     shell:
         "python -m algorithms.evaluate $(dirname {input.metrics}) --episodes {params.episodes} --threads {threads} "
         "> {log} 2>&1"

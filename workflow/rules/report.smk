@@ -4,7 +4,7 @@
 rule manifest:
     input:
         runs=artefacts.every(SUITE),
-        source=local(sources.analysis()),
+        source=code(sources.analysis()),
     output:
         "<results>/manifest.json",
     log:
@@ -23,8 +23,8 @@ rule report:
         verdict="<results>/verdict.csv",
         manifest="<results>/manifest.json",
         videos=artefacts.videos(SUITE),
-        source=local(sources.analysis()),
-        page=local(sources.page()),
+        source=code(sources.analysis()),
+        page=code(sources.page()),
     output:
         "<results>/report.html",
     log:

@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        source=lambda wildcards: local(sources.files(wildcards.algorithm)),
+        source=lambda wildcards: code([*sources.files(wildcards.algorithm), *foreign.files(wildcards.scenario)]),
     output:
         metrics=f"<results>/{RUN}/metrics.csv",
     log:
@@ -40,8 +40,8 @@ use rule train as efficiency with:
     log:
         f"<results>/logs/{TIMING}.log",
     priority: 10
-    threads: workflow.cores
+    threads: CORES
     params:
         variant="default",
-        steps=SUITE.efficiency["steps"],
+        steps=SUITE.efficiency.get("steps"),
         memory="--memory",

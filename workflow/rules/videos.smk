@@ -6,7 +6,7 @@ FILM = ("algorithms/film.py", "algorithms/evaluate.py", "envs/rendering.py")
 rule film:
     input:
         metrics=first_run,
-        source=local(FILM),
+        source=code(FILM),
     output:
         "<results>/videos/{scenario}/{algorithm}.mp4",
     log:
@@ -27,7 +27,7 @@ rule film:
 use rule film as film_pair with:
     input:
         metrics=lambda wildcards: [first_run(wildcards, name) for name in artefacts.PAIR],
-        source=local(FILM),
+        source=code(FILM),
     output:
         f"<results>/videos/{{scenario}}/{'_'.join(artefacts.PAIR)}.mp4",
     log:

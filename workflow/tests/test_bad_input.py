@@ -99,7 +99,10 @@ MISTAKES = [
         "settings.mafocops.all.hidden_sizes=[[1]] is not a number, a word, true, false or",
     ),
     ({"extra_algorithms": {"happo": "no.smk"}}, "extra_algorithms names 'happo', which algorithms/ has already"),
-    ({"extra_algorithms": {"foo": "no.smk"}}, "extra_algorithms.foo='no.smk' is no file: give the path of its rules"),
+    (
+        {"extra_algorithms": {"foo": "no.smk"}},
+        "extra_algorithms.foo='no.smk' is no file: give its rules' path from the Snakefile",
+    ),
     ({"extra_algorithms": {"foo": "x" * 9999}}, f"extra_algorithms.foo='{'x' * 9999}' is no file"),
     ({"extra_algorithms": {"a b": "no.smk"}}, f"the key 'a b' in extra_algorithms is not a name: {NAME}"),
     ({"settings": ITSELF}, "the configuration contains itself, by an anchor inside its own value"),

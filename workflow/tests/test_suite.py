@@ -33,7 +33,7 @@ def test_every_published_configuration_is_valid_and_named_after_its_file(path: P
 @pytest.mark.parametrize("name", ["paper", "quick"])
 def test_every_figure_and_table_of_the_paper_is_made_by(name):
     suite = load(merged(PAPER, yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())))
-    assert artefacts.made(suite) == list(artefacts.ROWS)
+    assert artefacts.made(suite) == [name for name in artefacts.ROWS if name != "foreign"]  # tasks of others
 
 
 def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids():
@@ -179,7 +179,7 @@ REFUSED = {
     "an unknown option of the task": ({"environment": {"walls": "brick"}}, ["environment.walls", "'brick'", "solid"]),
     "an option that a task does not have": (
         {"environment": {"fall": "continue"}},
-        ["environment.fall=continue", "ant_2x4", "walls, observation, partition, costs"],
+        ["environment option fall='continue'", "ant_2x4", "walls, observation, partition, costs"],
     ),
     "an unknown setting": ({"settings": {"macpo": {"all": {"lam": 1}}}}, ["'lam'", "macpo", "fraction_coef"]),
     "an unknown place": ({"settings": {"macpo": {"spider": {}}}}, ["'spider'", "halfcheetah"]),
@@ -211,7 +211,7 @@ def test_refused_in_one_sentence_with_the_choices(case):
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize("missing", ["name", "steps", "efficiency"])
+@pytest.mark.parametrize("missing", ["name", "steps", "seeds"])
 def test_a_missing_key_is_named(missing):
     with pytest.raises(ValueError, match=missing):
         load({key: value for key, value in PAPER.items() if key != missing})

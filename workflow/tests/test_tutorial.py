@@ -24,7 +24,7 @@ RUN = "results/tutorial/runs/halfcheetah_2x3/{}/default/seed0/metrics.csv"
 
 def everything(root: Path) -> dict[Path, bytes]:
     """Return the files of a project but for what comes out of it."""
-    skipped = ("results", ".snakemake", "__pycache__")
+    skipped = ("results", ".snakemake", "__pycache__", "MUJOCO_LOG.TXT")
     return {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and not set(skipped) & set(p.parts)}
 
 
@@ -53,7 +53,7 @@ def tutorial(real_project):
 
 
 def test_the_page_shows_the_files_beside_it():
-    assert len(FILES) == 6 and ROWS.keys() == {"envs/scenarios.py", "workflow/artefacts.py"}
+    assert len(FILES) == 8 and ROWS.keys() == {"envs/scenarios.py", "workflow/artefacts.py"}
     for name, content in FILES.items():
         assert content == (EXAMPLES / Path(name).name).read_text(), name
 
@@ -91,6 +91,27 @@ def test_a_figure_and_a_scenario_are_a_row_each(tutorial):
         assert "2 runs, none missing" in (figures / f"{name}.caption.txt").read_text()
         with (figures / f"{name}.csv").open() as file:
             assert {row["scenario"] for row in csv.DictReader(file)} == {"halfcheetah_1x6"}
+
+
+def test_tasks_of_another_project_are_trained_timed_evaluated_and_drawn(tutorial):
+    tutorial.config = yaml.safe_load(FILES["workflow/examples/mamujoco.yaml"])
+    names = [line["name"] for line in tutorial.config["scenarios"]]
+    tutorial.config |= {"steps": 1200, "evaluation": {"episodes": 1}, "algorithms": ["happo"]}
+    tutorial.config["efficiency"] |= {"steps": 1200, "algorithms": ["happo"]}
+    tutorial.config["settings"] = {"all": {"all": {"num_envs": 2, "rollout_length": 300, "epochs": 1}}}
+    done = tutorial.snakemake("--cores", "2", "foreign", "evaluation", "table1", "comparison")
+    assert done.returncode == 0, done.stdout[-3000:]
+    made = tutorial.root / "results/mamujoco"
+    for name in ("figures/foreign.csv", "tables/evaluation.csv"):
+        with (made / name).open() as file:
+            rows = list(csv.DictReader(file))
+        assert {row["scenario"] for row in rows} == set(names)
+    with (made / "figures/foreign.csv").open() as file:
+        assert {row["bound"] for row in csv.DictReader(file)} == {"25"}
+    assert names[1] in (made / "tables/table1.csv").read_text()
+    line = tutorial.config["scenarios"][0]
+    line["bound"] = 30
+    assert "train" in tutorial.snakemake("-n", "foreign").stdout  # another task
 
 
 @pytest.mark.slow
