@@ -150,7 +150,7 @@ ROWS = {
         Artefact("evaluation", TABLE, "evaluation", "Evaluation of the final policies", "policies", evaluations),
         Artefact("legacy", FIGURE, "curves", "With the errors and without", "errors", _legacy),
         Artefact("time_limit", FIGURE, "curves", "Time limits", "errors", partial(_either, "time_limit")),
-        Artefact("nu_reading", FIGURE, "curves", "How often nu moves", "errors", partial(_either, "nu_reading")),
+        Artefact("nu_reading", FIGURE, "curves", "How often nu moves", "sensitivity", partial(_either, "nu_reading")),
     )
 }
 PAPER = [name for name in ROWS if name.startswith(("figure", "table"))]  # what the paper shows
