@@ -9,6 +9,10 @@ Read with FOCOPS (Zhang et al. 2020), from which it is derived: states outside t
 of Algorithm 1, printed with the inequality inverted, stops the epochs when mean KL > delta. nu descends the dual
 (line 9): nu <- clip(nu + alpha (J_C - d), 0, nu_max). lambda is the multiplier of the one KL constraint: a single
 constant.
+
+Line 9 is printed once per agent and iteration; here it comes before every minibatch step unless nu_update says
+otherwise. Either is integral control of J_C. Under the published time limit the printed law does not lose the
+constraint: it is slow, violates it for half of the training and then over-corrects; results/README.md has the runs.
 """
 
 from dataclasses import dataclass

@@ -46,11 +46,12 @@ def obstacle(name: str, row: pd.Series) -> str:
     return never or too_short(row["steps"], STEPS[name]) or row["note"]
 
 
-def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
+def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
     """Return the verdicts on every cell the paper prints of one table.
 
     Args:
         table: Table 1, 2, 3 or 4 in the tidy form, which holds every printed cell.
+        conditions: why what was learned here compares with no number in print; empty if it does.
     """
     name = table["table"].iloc[0]
     return [
@@ -60,7 +61,7 @@ def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
             row["ours"],
             row["paper"],
             (row["low"], row["high"]),
-            obstacle(name, row),
+            obstacle(name, row) or (conditions if STEPS[name] == results.PUBLISHED_STEPS else ""),
         )
         for _, row in printed(table).iterrows()
     ]
@@ -82,23 +83,24 @@ def readings() -> pd.DataFrame:
     return tall.assign(step=tall["step"].map(READINGS)).dropna(subset=["value"])
 
 
-def of_curves(frame: pd.DataFrame) -> list[dict[str, object]]:
+def of_curves(frame: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
     """Return the verdicts on the digitised values of all scenarios and algorithms that were run.
 
     Args:
         frame: rows from `results.read`.
+        conditions: see `of_table`.
     """
     default = results.default(frame)
     groups = dict(list(default.groupby(["scenario", "algorithm"], observed=True)))
     return [
-        _reading(groups[key], row)
+        _reading(groups[key], row, conditions)
         for key, values in readings().groupby(["scenario", "algorithm"], sort=False)
         if key in groups
         for _, row in values.iterrows()
     ]
 
 
-def _reading(runs: pd.DataFrame, reading: pd.Series) -> dict[str, object]:
+def _reading(runs: pd.DataFrame, reading: pd.Series, conditions: str) -> dict[str, object]:
     """Return the verdict of one algorithm's runs at one digitised point: their median over seeds."""
     column, name = QUANTITIES[reading["quantity"]]
     step, scenario = reading["step"], SCENARIOS[reading["scenario"]]
@@ -109,7 +111,7 @@ def _reading(runs: pd.DataFrame, reading: pd.Series) -> dict[str, object]:
     if reading["algorithm"] not in COMPARABLE:
         why = f"trained there under the bound {OTHER_BOUNDS[scenario.family]:g}"
     else:
-        why = "" if len(reached) else too_short(runs["step"].max(), step).replace("in the paper", "there")
+        why = conditions if len(reached) else too_short(runs["step"].max(), step).replace("in the paper", "there")
     where = ("digitised", scenario.name, reading["algorithm"], f"{name} at {artefact.steps(step)}")
     detail = f"median of {artefact.count(len(reached), 'seed')}" if len(reached) else ""
     claim = _claim("digitised", name)

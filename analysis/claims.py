@@ -1,8 +1,9 @@
 """Verdicts on what the supplement says in words of Tables 1 to 4 and Figures 2 to 6; it prints no number of the curves.
 
 The sentences are rows of paper/claims.csv; here stands how they are measured. A sentence on a figure is decided by the
-seeds: by the share of runs, or of pairs of runs, for which it holds at the end of training (mean over the last tenth of
-the steps). Sentences that nothing of ours decides are left out.
+seeds: by their mean cost, or the share of pairs of runs for which it holds, at the end of training (mean over the last
+tenth of the steps), and only where both ends of the number's interval say the same. Sentences that nothing of ours
+decides are left out.
 """
 
 from collections.abc import Sequence
@@ -18,19 +19,15 @@ from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
 FIGURES = ("figure2", "figure3", "figure4", "figure5")  # Figure 6 has levels of the bound instead of algorithms
 TREND = "trend"  # the measure that needs all scenarios of a robot
+DECISIVE = 3  # seeds of each algorithm, the fewest that could decide an ordering, without which resampling says little
 UNBOUNDED, PUBLISHED = "inf", "1.3"  # values of nu_max
 
 Sample = tuple[str, pd.DataFrame]  # a name for readers, and runs
 
 
-def _within(runs: pd.DataFrame, _: str, bound: float) -> float:
-    """Return the share of runs whose final cost keeps the bound."""
-    return runs["final_cost"].le(bound).mean()
-
-
-def _beyond(runs: pd.DataFrame, _: str, bound: float) -> float:
-    """Return the share of runs whose final cost is above the bound."""
-    return runs["final_cost"].gt(bound).mean()
+def _level(runs: pd.DataFrame, quantity: str, bound: float) -> float:
+    """Return the mean over the seeds, as a share of the bound."""
+    return runs[quantity].mean() / bound
 
 
 def _larger(ours: pd.DataFrame, rival: pd.DataFrame, quantity: str, _: float) -> float:
@@ -52,7 +49,27 @@ def _difference(ours: pd.DataFrame, rival: pd.DataFrame, quantity: str, _: float
     return abs(x - y) / max(abs(x), abs(y)) if x != y else 0.0
 
 
-MEASURES = {"within": _within, "beyond": _beyond, "larger": _larger, "better": _better, "difference": _difference}
+MEASURES = {"level": _level, "larger": _larger, "better": _better, "difference": _difference}
+
+
+def _interval(claim: Claim, ours: float, samples: Sequence[pd.DataFrame], bound: float) -> tuple[float, float]:
+    """Return the interval of a measure of one or two samples of runs; NaN where there are too few."""
+    sizes = [len(runs) for runs in samples]
+    if claim.measure == "level":
+        return statistics.mean_interval(samples[0][claim.quantity].to_numpy() / bound)
+    if claim.measure in ("larger", "better"):
+        return statistics.improvement_interval(ours, *sizes)
+    if min(sizes) < DECISIVE:
+        return NAN, NAN
+    values = [runs[claim.quantity].to_numpy() for runs in samples]
+    return statistics.stratified_bootstrap(values, _distances, np.random.default_rng(0))
+
+
+def _distances(samples: Sequence[np.ndarray]) -> np.ndarray:
+    """Return `_difference` of many pairs of samples, (..., n) and (..., m) to (...)."""
+    x, y = map(statistics.median, samples)
+    larger = np.maximum(np.abs(x), np.abs(y))
+    return np.divide(np.abs(x - y), larger, out=np.zeros_like(larger), where=larger > 0)
 
 
 def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
@@ -106,9 +123,10 @@ def _decided(
     each = [runs for _, runs in samples]
     measured = all(map(len, each))
     ours = MEASURES[claim.measure](*each, claim.quantity, bound) if measured else NAN
+    interval = _interval(claim, ours, each, bound) if measured else (NAN, NAN)
     where = (*where, claim.shown.format(bound=bound))
     detail = _detail(each, claim.quantity) if measured else ""
-    return judged(claim, where, ours, obstacle=_obstacle(samples), detail=detail)
+    return judged(claim, where, ours, interval=interval, obstacle=_obstacle(samples), detail=detail)
 
 
 def _detail(samples: Sequence[pd.DataFrame], quantity: str) -> str:
@@ -135,7 +153,9 @@ def _on_robot(claim: Claim, figure: str, default: pd.DataFrame) -> dict[str, obj
     none = f"no finished run of {', '.join(missing)} here" if missing else ""
     obstacle = none or _obstacle([(results.label(claim.subject), present)])
     where = (figure, ALL, claim.subject, claim.shown)
-    return judged(claim, where, _correlation(present[claim.quantity], _agents(present)), obstacle=obstacle)
+    ours = _correlation(present[claim.quantity], _agents(present))
+    interval = statistics.correlation_interval(ours, len(present))
+    return judged(claim, where, ours, interval=interval, obstacle=obstacle)
 
 
 def _on_levels(scenario: str, runs: pd.DataFrame) -> list[dict[str, object]]:
@@ -169,8 +189,9 @@ def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
         table: Table 1, 2, 3 or 4 in the tidy form.
     """
     name, rows = table["table"].iloc[0], cells.printed(table)
-    kinds = {TREND: _on_robots, "spread": _on_values, "loss": _on_values}
-    return [kinds[row.measure](row, name, rows) for row in judging.claims(name) if row.measure in kinds]
+    kinds = {TREND: _on_robots, "spread": _on_values, "loss": _on_values, "pattern": _on_each}
+    found = [kinds[row.measure](row, name, rows) for row in judging.claims(name) if row.measure in kinds]
+    return [verdict for each in found for verdict in (each if isinstance(each, list) else [each])]
 
 
 def _on_robots(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]:
@@ -184,21 +205,43 @@ def _on_robots(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]
         means.append(found.mean())
     obstacle = too_short(measured["steps"].min(), cells.STEPS[name]) if len(measured) else judging.NOT_MEASURED
     detail = f"mean rank correlation with the agents of one robot, {artefact.count(len(measured), 'scenario')}"
-    return judged(claim, (name, ALL, claim.subject, claim.shown), *means, obstacle=obstacle, detail=detail)
+    # These rest on repeated measurements of one machine, which hardly differ: the number itself decides.
+    exact = (means[0], means[0])
+    return judged(claim, (name, ALL, claim.subject, claim.shown), *means, exact, obstacle=obstacle, detail=detail)
+
+
+def _on_each(claim: Claim, name: str, rows: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the verdicts on how little one scenario's number depends on lambda (Table 3) or nu_max (Table 4)."""
+    chosen = rows[(rows["scenario"] != ALL) & (rows["quantity"] == claim.quantity)]
+    scenarios = [scenario for scenario in SCENARIOS if scenario in set(chosen["scenario"])]
+    return [_of_values(claim, name, scenario, chosen[chosen["scenario"] == scenario]) for scenario in scenarios]
 
 
 def _on_values(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]:
     """Return the verdict on how little the mean over scenarios depends on lambda (Table 3) or nu_max (Table 4)."""
-    means = rows[(rows["scenario"] == ALL) & (rows["quantity"] == claim.quantity)].set_index("setting")
+    means = rows[(rows["scenario"] == ALL) & (rows["quantity"] == claim.quantity)]
     if claim.measure == "loss":
-        means = means.loc[means.index.intersection([PUBLISHED, UNBOUNDED])]
-    ours, paper = (_change(claim.measure, means[column]) for column in ("ours", "paper"))
-    obstacle = next(filter(None, (cells.obstacle(name, row) for _, row in means.iterrows())), "")
-    return judged(claim, (name, ALL, claim.subject, claim.shown), ours, paper, obstacle=obstacle)
+        means = means[means["setting"].isin([PUBLISHED, UNBOUNDED])]
+    return _of_values(claim, name, ALL, means)
+
+
+def _of_values(claim: Claim, name: str, scenario: str, rows: pd.DataFrame) -> dict[str, object]:
+    """Return the verdict on one number for every value of lambda or nu_max."""
+    values = rows.set_index("setting")
+    ours, paper = (_change(claim.measure, values[column]) for column in ("ours", "paper"))
+    if claim.measure == "loss":
+        interval = tuple(
+            1 - values[end].get(UNBOUNDED, NAN) / values[other].get(PUBLISHED, NAN)
+            for end, other in (("high", "low"), ("low", "high"))
+        )
+    else:  # the noise of seeds only adds to a spread
+        interval = (np.maximum(values["low"].max(skipna=False) - values["high"].min(skipna=False), 0), ours)
+    obstacle = next(filter(None, (cells.obstacle(name, row) for _, row in rows.iterrows())), "")
+    return judged(claim, (name, scenario, claim.subject, claim.shown), ours, paper, interval, obstacle)
 
 
 def _change(measure: str, values: pd.Series) -> float:
     """Return the largest value less the smallest, or the share lost without a bound on nu; NaN if one is missing."""
     if measure == "loss":
         return 1 - values.get(UNBOUNDED, NAN) / values.get(PUBLISHED, NAN)
-    return values.max() - values.min() if values.notna().all() else NAN
+    return values.max() - values.min() if values.notna().all() and len(values) > 1 else NAN

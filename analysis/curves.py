@@ -1,8 +1,11 @@
-"""Figures 2 to 6 and `legacy`: return and cost against environment steps, median and 25-75 % percentiles over seeds.
+"""Figures 2 to 6, `legacy`, `time_limit` and `nu_reading`: return and cost against environment steps.
+
+Lines are medians over seeds, bands 25-75 % percentiles.
 
 Figures 2 to 5 have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
-default run there, and the other bounds are ours because the supplement does not print its own. The figure `legacy` has
-two lines per algorithm: the default and, dashed, the variant with the errors of the original code.
+default run there, and the other bounds are ours because the supplement does not print its own. The other figures have
+two lines per algorithm: the default and, dashed, a variant: the errors of the original code, or the other value of one
+setting.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,18 +22,24 @@ from matplotlib.ticker import MaxNLocator
 from analysis import artefact, results, statistics, style
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
-LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
+# Figures that show a variant beside the default, and what the names of their variants match.
+BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
 SAFETY = "figure6"
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",
-    LEGACY: " with the correct mathematics (solid) and with the variant legacy (dashed in the same colour)",
+    "legacy": " with the suite's settings (solid) and with the variant legacy (dashed in the same colour)",
+    "time_limit": " with the suite's treatment of time limits (solid) and with the named one (dashed)",
+    "nu_reading": " with the suite's reading of line 9 of Algorithm 1 (solid) and with the named one (dashed)",
 }
 REMARKS = {
     SAFETY: "The supplement does not print its bounds: these are the published one of each scenario and ours.",
-    LEGACY: "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor M "
-    "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a wrong "
-    "sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, too.",
+    "legacy": "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor "
+    "M on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a "
+    "wrong sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, "
+    "too.",
+    "time_limit": "Bootstrap: the last state keeps its value. Failure: it is worth nothing, as in the original code.",
+    "nu_reading": "Minibatch: nu moves before every minibatch step. Iteration: once per agent and iteration.",
 }
 POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations
 QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_cost", "Episode cost")}
@@ -201,12 +210,12 @@ def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:
 def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
     """Return the rows a figure shows and the column that tells its lines apart."""
     published = frame["variant"].eq("default")
-    if name == LEGACY:
-        frame = frame[published | frame["variant"].eq(LEGACY)]
+    if name in BESIDE:
+        variant = frame["variant"].astype(str)
+        frame = frame[published | variant.str.fullmatch(BESIDE[name]).astype(bool)]
         algorithm = frame["algorithm"].astype(str)
-        return frame.assign(
-            setting=algorithm.where(frame["variant"].eq("default"), algorithm + f" {LEGACY}")
-        ), "setting"
+        named = algorithm + " " + variant[frame.index].str.split("=").str[-1]
+        return frame.assign(setting=algorithm.where(frame["variant"].eq("default"), named)), "setting"
     if name != SAFETY:
         return frame[published], "algorithm"
     bounds = published | frame["variant"].astype(str).str.startswith(f"{SAFETY_BOUND}=")
@@ -219,19 +228,21 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     if name == SAFETY:
         bounds = sorted(keys)
         return [Line(b, f"trained at {b:g}", c, 1.6) for b, c in zip(bounds, style.graded(len(bounds)), strict=True)]
-    if name == LEGACY:
-        plain = algorithm_lines(key.removesuffix(f" {LEGACY}") for key in keys)
-        legacy = {line: (f"{line.key} {LEGACY}", f"{line.label} {LEGACY}") for line in plain}
-        pairs = [(line, replace(line, key=k, label=v, style=SHORT_DASHES)) for line, (k, v) in legacy.items()]
-        return [line for pair in pairs for line in pair if line.key in keys]
+    if name in BESIDE:
+        lines = []
+        for plain in algorithm_lines(key.partition(" ")[0] for key in keys):
+            named = [key.partition(" ")[2] for key in keys if key.startswith(f"{plain.key} ")]
+            others = [(f"{plain.key} {text}", f"{plain.label} {text}") for text in named]
+            lines += [plain, *(replace(plain, key=key, label=label, style=SHORT_DASHES) for key, label in others)]
+        return [line for line in lines if line.key in keys]
     return algorithm_lines(keys)
 
 
 def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Return what is shown."""
-    title = name.replace("figure", "Figure ").capitalize()
+    title = name.capitalize().replace("_", " ") if name in BESIDE else name.replace("figure", "Figure ")
     what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
-    dashes = {LEGACY: "dashed in grey", SAFETY: "dashed in the same colour"}.get(name, "dashed")
+    dashes = {SAFETY: "dashed in the same colour"}.get(name, "dashed in grey" if name in BESIDE else "dashed")
     single = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size().max() == 1
     spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
     spread += "" if drawn.empty else f", each point a mean over {artefact.steps(int(drawn['step'].min()))}"

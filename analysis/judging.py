@@ -13,8 +13,9 @@ import numpy as np
 from analysis import artefact, results
 from analysis.results import WHOLE
 
-COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "paper", "tolerance", "source", "verdict", "reason"]
-PASS, MISS, NOT_COMPARABLE = "pass", "miss", "not comparable"
+COLUMNS = ["artefact", "scenario", "setting", "quantity", "ours", "low", "high", "paper", "tolerance", "because"]
+COLUMNS += ["source", "verdict", "reason"]
+PASS, MISS, UNDECIDED, NOT_COMPARABLE = "pass", "miss", "undecided", "not comparable"
 KINDS = {"cell": "cells", "reading": "readings"}  # measures of what is a number in print; all others are statements
 NOT_MEASURED = "not measured here"
 NAN = float("nan")
@@ -26,8 +27,9 @@ _LIMITS |= {"below": operator.lt}
 class Claim(NamedTuple):
     """A row of paper/claims.csv: what is claimed `where` of which `subject`, how it is measured, and what decides.
 
-    `where` holds artefacts or scenarios, `shown` what the verdict calls the measure, `because` the reason for the
-    tolerance, or why nothing can decide where that is "none"; `sentence` quotes the source, or says it in short.
+    `where` holds artefacts or scenarios, `shown` what the verdict calls the measure and `plain` what its summary does,
+    `because` the reason for the tolerance, or why nothing can decide where that is "none"; `sentence` quotes the
+    source, or says it in short.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Claim(NamedTuple):
     measure: str
     quantity: str
     shown: str
+    plain: str
     tolerance: str
     because: str
     source: str
@@ -79,6 +82,21 @@ def agrees(tolerance: str, ours: float, paper: float = NAN, low: float = NAN, hi
     raise ValueError(f"paper/claims.csv has the tolerance {tolerance!r}, which `analysis.judging` does not know")
 
 
+def decided(claim: Claim, ours: float, paper: float, low: float, high: float) -> str:
+    """Return PASS, MISS or, where the interval of a statement has an end on either side of its limit, UNDECIDED.
+
+    An end that is not known (NaN) decides nothing. A number in print is decided by our number and its interval, as the
+    words of its tolerance say.
+    """
+    if claim.measure in KINDS:
+        return PASS if agrees(claim.tolerance, ours, paper, low, high) else MISS
+    larger_is_better = agrees(claim.tolerance, np.inf)
+    worst, best = (low, high) if larger_is_better else (high, low)
+    if agrees(claim.tolerance, worst):
+        return PASS
+    return UNDECIDED if np.isnan(best) or agrees(claim.tolerance, best) else MISS
+
+
 def judged(
     claim: Claim,
     where: tuple[str, str, str, str],
@@ -88,25 +106,27 @@ def judged(
     obstacle: str = "",
     detail: str = "",
 ) -> dict[str, object]:
-    """Return one verdict as a row of COLUMNS and `kind`.
+    """Return one verdict as a row of COLUMNS, `kind`, `plain`, and whether our number alone `holds` to the tolerance.
 
     Args:
         claim: what is judged.
         where: artefact, scenario, setting, quantity.
         ours: our number; NaN where there is none.
         paper: the number in print, if there is one.
-        interval: of our number.
+        interval: of our number; of a statement both ends must be on one side of its limit to decide it.
         obstacle: why the two cannot be compared; empty if they can.
         detail: what else a reader should know of ours.
     """
     if np.isnan(ours):
         obstacle = obstacle or NOT_MEASURED
-    holds = agrees(claim.tolerance, ours, paper, *interval)
-    verdict = NOT_COMPARABLE if obstacle else PASS if holds else MISS
+    verdict = NOT_COMPARABLE if obstacle else decided(claim, ours, paper, *interval)
     source = ": ".join(filter(None, [claim.source, claim.sentence]))
     reason = "; ".join(filter(None, [obstacle, detail]))
-    values = [*where, ours, paper, claim.tolerance, source, verdict, reason]
-    return dict(zip(COLUMNS, values, strict=True)) | {"kind": KINDS.get(claim.measure, "statements")}
+    values = [*where, ours, *interval, paper, claim.tolerance, claim.because, source, verdict, reason]
+    holds = bool(agrees(claim.tolerance, ours, paper, *interval))
+    plain = claim.plain.format(subject=results.label(where[2]))
+    more = {"kind": KINDS.get(claim.measure, "statements"), "holds": holds, "plain": plain}
+    return dict(zip(COLUMNS, values, strict=True)) | more
 
 
 def too_short(steps: float, needed: int) -> str:

@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from analysis import artefact, files, judging, manifest, results
-from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
+from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS, UNDECIDED
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 from workflow.artefacts import ROWS
@@ -32,7 +32,7 @@ from workflow.numbers import whole
 PAGE = Path(__file__).parent / "page"
 SNAKEFILE = Path(__file__).resolve().parent.parent / "Snakefile"
 DEVIATIONS = Path(__file__).parent / "paper/deviations.md"
-MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", NOT_COMPARABLE: "\N{EN DASH}"}
+MARKS = {PASS: "\N{CHECK MARK}", MISS: "\N{MULTIPLICATION X}", UNDECIDED: "?", NOT_COMPARABLE: "\N{EN DASH}"}
 LARGEST = 1_500_000  # bytes of a file that is put into the page; of a larger drawing its PNG is shown
 SCALE = 1.25 * 96 / 72  # CSS pixels per point of a drawing
 BESIDE = ("svg", "png", "csv", "tex", "md")  # suffixes of the files of an artefact

@@ -62,6 +62,15 @@ def record(metrics: str | Path) -> dict | None:
     return found
 
 
+def time_limit(settings: dict | None) -> str | None:
+    """Return what a run did at a time limit, "bootstrap" or "failure"; None where its record's settings do not say.
+
+    The setting had another name, which old records keep.
+    """
+    known = settings or {}
+    return known.get("time_limit", {True: "failure", False: "bootstrap"}.get(known.get("legacy_time_limit")))
+
+
 def one_task_version(records: dict[str, dict | None]) -> None:
     """Raise ValueError, naming the runs, if they were not all made on the same version of the task.
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
+EACH_END = 0.95  # confidence in either end of the intervals of means over seeds, pairs of seeds and correlations
 FINAL_SHARE = 0.1  # final performance is the mean over this last share of a run's steps
 
 
@@ -200,6 +201,49 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     below = np.cumsum(theirs, axis=-1) - theirs
     twice = (ours * (2 * below + theirs)).sum(axis=-1)
     return twice / (x.shape[-1] * y.shape[-1]) / 2
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the interval of the mean of (n,) values by Student's t; NaN for fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf(EACH_END, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def improvement_interval(chance: float, n: int, m: int) -> tuple[float, float]:
+    """Return the interval of a `probability_of_improvement` that was seen in n scores of X and m of Y.
+
+    It is method 5 of Newcombe (2006), "Confidence intervals for an effect size measure based on the Mann-Whitney
+    statistic, part 2": unlike resampling it has a width where all pairs agree. Three against three decide, as in the
+    exact test, and two against two do not.
+    """
+    return _lowest_chance(chance, n, m), 1 - _lowest_chance(1 - chance, n, m)
+
+
+def _lowest_chance(seen: float, n: int, m: int) -> float:
+    """Return the least chance whose distance to the one seen is no more than what its standard error explains."""
+    if seen == 0:
+        return 0.0
+    z, extra = stats.norm.ppf(EACH_END), (n + m) / 2 - 1
+
+    def excess(chance: float) -> float:
+        spread = chance * (1 - chance) * (1 + extra * ((1 - chance) / (2 - chance) + chance / (1 + chance)))
+        return seen - chance - z * np.sqrt(spread / (n * m))
+
+    return float(optimize.brentq(excess, 0, min(seen, 1 - 1e-9)))
+
+
+def correlation_interval(correlation: float, count: int) -> tuple[float, float]:
+    """Return the interval of a rank correlation of `count` runs: Fisher's z with the variance of Fieller et al. (1957).
+
+    Fewer than five runs have none: NaN.
+    """
+    if count < 5 or np.isnan(correlation):
+        return float("nan"), float("nan")
+    middle = np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12))
+    half = stats.norm.ppf(EACH_END) * np.sqrt(1.06 / (count - 3))
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
 
 
 def _counts(levels: np.ndarray, size: int) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""Reproduction against paper: does each number and sentence agree (pass), disagree (miss), or do they not compare?
+"""Reproduction against paper: does each number and sentence agree (pass), disagree (miss), or is that not known?
 
-Short runs are never compared with numbers of 10 million steps: they are "not comparable". `cells` judges numbers in
-print, `claims` sentences. Every row names its tolerance and source; paper/claims.csv holds them all, with reasons.
+A sentence that too few seeds speak for or against is "undecided". Short runs are never compared with numbers of 10
+million steps, nor runs that bootstrap time limits with numbers of the paper, which counts them as failures: they are
+"not comparable". Sentences are judged under the suite's own conditions. `cells` judges numbers in print, `claims`
+sentences. Every row names its tolerance, the reason for it, and its source; paper/claims.csv holds them all.
 
     python -m analysis verdict table1.csv table3.csv metrics.csv ... manifest.json --output BASE
 """
@@ -12,14 +14,17 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import artefact, cells, claims, files, manifest, results
-from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS
+from analysis.judging import COLUMNS, MISS, NOT_COMPARABLE, PASS, UNDECIDED
 from envs.scenarios import SCENARIOS
+from workflow.layout import DEFAULT
 
 MANIFEST = "manifest.json"
 NUMBERS = {"ours", "low", "high", "paper", "runs", "steps"}
 ARTEFACTS = ("table1", "table2", "table3", "table4", "figure2", "figure3", "figure4", "figure5", "figure6", "digitised")
 LISTED = ["scenario", "setting", "quantity", "ours", "paper", "tolerance", "verdict", "reason", "source"]
 DECIMALS = 3
+VERDICTS = (PASS, MISS, UNDECIDED, NOT_COMPARABLE)
+BOOTSTRAPPED = "time limits are bootstrapped here, failures in the paper"
 
 
 def _read(path: str) -> pd.DataFrame:
@@ -37,18 +42,26 @@ def check_manifest(path: str) -> None:
     results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
 
 
-def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
+def time_limits(metrics: Sequence[str], manifests: Sequence[str]) -> set[str]:
+    """Return what the runs, and the default runs of the suite's manifest, did at time limits, where they say."""
+    records = [(results.record(path) or {}).get("settings") for path in metrics]
+    records += [run["settings"] for path in manifests for run in manifest.runs(path) if run.get("variant") == DEFAULT]
+    return set(filter(None, map(results.time_limit, records)))
+
+
+def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
     """Return the verdicts on the cells of one of Tables 1 to 4 in the tidy form, and on the sentences about it."""
-    return cells.of_table(table) + claims.of_table(table)
+    return cells.of_table(table, conditions) + claims.of_table(table)
 
 
-def of_runs(frame: pd.DataFrame) -> list[dict[str, object]]:
+def of_runs(frame: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
     """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves.
 
     Args:
         frame: rows from `results.read`.
+        conditions: why what was learned here compares with no number in print; empty if it does.
     """
-    return claims.of_figures(frame) + cells.of_curves(frame)
+    return claims.of_figures(frame) + cells.of_curves(frame, conditions)
 
 
 def title(artefact: str) -> str:
@@ -64,15 +77,50 @@ def _summary(verdicts: pd.DataFrame) -> artefact.Printed:
     """Return how many cells, statements and readings of each artefact were measured, and what became of them."""
     rows = []
     for (name, kind), group in verdicts.groupby(["artefact", "kind"], sort=False):
-        counts = [str((group["verdict"] == verdict).sum()) for verdict in (PASS, MISS, NOT_COMPARABLE)]
+        counts = [str((group["verdict"] == verdict).sum()) for verdict in VERDICTS]
         rows.append([f"{title(name)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
-    return artefact.Printed([("", name) for name in ("what", "measured", PASS, MISS, NOT_COMPARABLE)], rows)
+    return artefact.Printed([("", name) for name in ("what", "measured", *VERDICTS)], rows)
+
+
+def _page(verdicts: pd.DataFrame) -> str:
+    """Return what came out, what did not and what is open, in Markdown, for readers who know no more than the paper."""
+    leaning = verdicts["verdict"] == UNDECIDED
+    parts = {
+        "Came out": verdicts["verdict"] == PASS,
+        "Did not come out": verdicts["verdict"] == MISS,
+        "Open, and leaning to it: too few seeds to decide": leaning & verdicts["holds"],
+        "Open, and leaning against it: too few seeds to decide": leaning & ~verdicts["holds"],
+    }
+    lines = ["## On one page", "A number in parentheses counts what was compared in one scenario."]
+    for head, chosen in parts.items():
+        said = [f"- {plain}: {_where(own)}" for plain, own in verdicts[chosen].groupby("plain", sort=False)]
+        lines.append("\n".join([f"### {head}\n", *(said or ["Nothing."])]))
+    rest = verdicts[verdicts["verdict"] == NOT_COMPARABLE]
+    reasons = rest["reason"].where(rest["ours"].notna(), "not run here").str.split(";").str[0].value_counts(sort=False)
+    lines.append("\n".join(["### Not compared\n", *(f"- {number}: {reason}" for reason, number in reasons.items())]))
+    return "\n\n".join(lines) + "\n"
+
+
+def _where(rows: pd.DataFrame) -> str:
+    """Return where something was compared: the scenarios, or the figure of a robot; more than once with how often."""
+    places = rows["scenario"].map(_scenario).where(rows["scenario"] != results.ALL, rows["artefact"].map(title))
+    return ", ".join(
+        f"{place} ({number})" if number > 1 else place for place, number in places.value_counts(sort=False).items()
+    )
+
+
+def _tolerances(verdicts: pd.DataFrame) -> str:
+    """Return a section with what decides each kind of number and sentence, and why."""
+    rows = verdicts[["plain", "tolerance", "because"]].drop_duplicates()
+    table = artefact.Printed([("", name) for name in ("what", "tolerance", "because")], rows.to_numpy().tolist())
+    return artefact.markdown(table, "## Tolerances, and why")
 
 
 def _list(verdicts: pd.DataFrame, head: str) -> str:
     """Return a section that lists comparisons; those without a number of ours are only counted."""
     measured = verdicts[verdicts["ours"].notna()]
-    numbers = {name: measured[name].map(lambda x: artefact.number(x, DECIMALS)) for name in ("ours", "paper")}
+    ours = [artefact.interval(*each, DECIMALS) for each in measured[["ours", "low", "high"]].to_numpy(float)]
+    numbers = {"ours": ours, "paper": measured["paper"].map(lambda x: artefact.number(x, DECIMALS))}
     shown = measured.assign(scenario=measured["scenario"].map(_scenario), **numbers)[LISTED]
     rest = len(verdicts) - len(measured)
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
@@ -83,7 +131,8 @@ def _list(verdicts: pd.DataFrame, head: str) -> str:
 
 
 def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
-    """Yield what had nothing to judge, then the misses, then every comparison by artefact, in Markdown."""
+    """Yield one page, what had nothing to judge, misses, every comparison by artefact, tolerances, in Markdown."""
+    yield _page(verdicts)
     absent = [title(name) for name in ARTEFACTS if name not in set(verdicts["artefact"])]
     if absent:
         yield f"Nothing to judge here: {', '.join(absent)}.\n"
@@ -92,6 +141,7 @@ def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
         yield _list(misses.assign(quantity=misses["artefact"].map(title) + ": " + misses["quantity"]), "Misses")
     for name, group in verdicts.groupby("artefact", sort=False):
         yield _list(group, title(name))
+    yield _tolerances(verdicts)
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
@@ -112,12 +162,17 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     metrics = [path for path in paths if path not in {*given, *manifests}]
     if not given and not metrics:
         raise ValueError("nothing to judge: give CSV files of Tables 1 to 4, metrics.csv files, or both")
-    found = [verdict for path in given for verdict in of_table(_read(path))]
-    verdicts = pd.DataFrame(found + (of_runs(results.read(metrics)) if metrics else []))
-    totals = [f"{(verdicts['verdict'] == verdict).sum()} {verdict}" for verdict in (PASS, MISS, NOT_COMPARABLE)]
+    limits = time_limits(metrics, manifests)
+    conditions = BOOTSTRAPPED if "bootstrap" in limits else ""
+    found = [verdict for path in given for verdict in of_table(_read(path), conditions)]
+    verdicts = pd.DataFrame(found + (of_runs(results.read(metrics), conditions) if metrics else []))
+    totals = [f"{(verdicts['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS]
     says = (
         f"Reproduction against paper, {len(verdicts)} comparisons: {', '.join(totals)}. Tolerances are ours: the paper "
-        "prints no spread. Not comparable is what was not measured, not for long enough, or belongs to a machine."
+        "prints no spread. Undecided is a sentence that too few seeds speak for or against. Not comparable is what was "
+        "not measured, not for long enough or under other conditions, or belongs to a machine."
+        + (f" {conditions.capitalize()}." if conditions else "")
+        + (" Time limits count as failures, as in the paper." if limits == {"failure"} else "")
     )
     more = "\n".join(_lists(verdicts))
     return artefact.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)

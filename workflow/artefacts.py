@@ -13,7 +13,7 @@ from typing import Any
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 from workflow import opengl
 from workflow.layout import BENCHMARK, EVALUATION, MEASUREMENT, TIMING, TRAINING, Place, place_of
-from workflow.suite import DEFAULT, LEGACY, Suite
+from workflow.suite import DEFAULT, EITHER, LEGACY, Suite
 
 FIGURE, TABLE = "figure", "table"
 SHOWN = {FIGURE: "figures/{}.svg", TABLE: "tables/{}.md"}  # in the suite's folder: the file that stands for an artefact
@@ -80,7 +80,9 @@ def _grid(parameter: str, suite: Suite) -> list[str]:
         path
         for scenario in _in_order(grid["scenarios"])
         for value in grid["values"]
-        for path in metrics(suite, [scenario], [grid["algorithm"]], suite.variant(parameter, value, scenario))
+        for path in metrics(
+            suite, [scenario], [grid["algorithm"]], suite.variant(parameter, value, scenario, grid["algorithm"])
+        )
     )
     return list(dict.fromkeys(found))
 
@@ -95,6 +97,19 @@ def _legacy(suite: Suite) -> list[str]:
     """Return the runs with the errors of the original code, and those without."""
     scenarios, algorithms = _in_order(suite.legacy.get("scenarios", ())), suite.legacy.get("algorithms", ())
     return [path for variant in (DEFAULT, LEGACY) for path in metrics(suite, scenarios, algorithms, variant)]
+
+
+def _either(name: str, suite: Suite) -> list[str]:
+    """Return the main runs of a figure's algorithms, and beside them those with the setting's other value."""
+    group, (setting, values) = getattr(suite, name), EITHER[name]
+    pairs = [(scenario, each) for scenario in _in_order(group.get("scenarios", ())) for each in group["algorithms"]]
+    variants = {pair: [suite.variant(setting, value, *pair) for value in values] for pair in pairs}
+    return [
+        path
+        for scenario, algorithm in pairs
+        for variant in sorted(variants[scenario, algorithm], key=lambda variant: variant != DEFAULT)
+        for path in metrics(suite, [scenario], [algorithm], variant)
+    ]
 
 
 def timed(suite: Suite) -> list[str]:
@@ -135,6 +150,8 @@ ROWS = {
         Artefact("pareto", FIGURE, "pareto", "Return against cost", "beyond", main_runs),
         Artefact("evaluation", TABLE, "evaluation", "Evaluation of the final policies", "policies", evaluations),
         Artefact("legacy", FIGURE, "curves", "With the errors and without", "errors", _legacy),
+        Artefact("time_limit", FIGURE, "curves", "Time limits", "errors", partial(_either, "time_limit")),
+        Artefact("nu_reading", FIGURE, "curves", "How often nu moves", "sensitivity", partial(_either, "nu_reading")),
     )
 }
 PAPER = [name for name in ROWS if name.startswith(("figure", "table"))]  # what the paper shows

@@ -28,10 +28,21 @@ class Field:
 @cache
 def algorithms() -> tuple[str, ...]:
     """Return the names in `algorithms.ALGORITHMS`, in its order."""
-    for node in ast.parse((ROOT / "algorithms/__init__.py").read_text()).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            return tuple(ast.literal_eval(key) for key in node.value.keys)
-    raise ValueError("algorithms/__init__.py defines no dictionary of algorithms")
+    return tuple(ast.literal_eval(key) for key in _dictionary("algorithms/__init__.py", "ALGORITHMS").keys)
+
+
+@cache
+def renamed() -> dict[str, str]:
+    """Return what to write instead of each setting that had another name."""
+    return ast.literal_eval(_dictionary("algorithms/core/config.py", "RENAMED"))
+
+
+def _dictionary(path: str, name: str) -> ast.Dict:
+    """Return the dictionary of that name in a file."""
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name and isinstance(node.value, ast.Dict):
+            return node.value
+    raise ValueError(f"{path} defines no dictionary {name}")
 
 
 @cache

@@ -8,6 +8,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
 from workflow import foreign, schema, sources
@@ -16,7 +17,10 @@ from workflow.numbers import whole
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
-PARTS = ("settings", "grids", "efficiency", "legacy", "evaluation", "videos", "benchmark", "environment")
+TIME_LIMIT, PUBLISHED_TIME_LIMIT = "time_limit", "failure"  # a setting, and its value in the original code
+# Figures of main runs beside others that differ in one setting: the setting and its two values.
+EITHER = {"time_limit": (TIME_LIMIT, ("bootstrap", "failure")), "nu_reading": ("nu_update", ("minibatch", "iteration"))}
+PARTS = ("settings", "grids", "efficiency", LEGACY, *EITHER, "evaluation", "videos", "benchmark", "environment")
 PARTS = (*PARTS, "extra_algorithms")  # what a suite may leave out
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
@@ -34,6 +38,8 @@ class Suite:
     grids: dict
     efficiency: dict
     legacy: dict
+    time_limit: dict
+    nu_reading: dict
     evaluation: dict
     videos: dict
     benchmark: dict
@@ -41,16 +47,24 @@ class Suite:
     extra_algorithms: dict
     note: str
 
+    @cached_property
+    def conditions(self) -> list[str]:
+        """What sets all results of the suite apart: options of the task, and time limits unlike the published."""
+        ours = [name for name in self.algorithms if name not in self.extra_algorithms]
+        limits = {str(self.published(TIME_LIMIT, scenario, name)) for scenario in self.scenarios for name in ours}
+        found = [f"{name}={value}" for name, value in sorted(self.environment.items())]
+        return [*found, f"{TIME_LIMIT}={'+'.join(sorted(limits))}"] if limits - {PUBLISHED_TIME_LIMIT} else found
+
     @property
     def folder(self) -> str:
-        """The results' folder: options that change the task show in its name, so that results never mix."""
-        return ",".join([f"results/{self.name}", *(f"{k}={v}" for k, v in sorted(self.environment.items()))])
+        """The results' folder: its name shows the conditions, so that results never mix."""
+        return ",".join([f"results/{self.name}", *self.conditions])
 
     @property
     def caption(self) -> str:
         """The sentence every caption ends with."""
-        options = ", ".join(f"{k}={v}" for k, v in sorted(self.environment.items()))
-        return " ".join(filter(None, [self.note, f"Environment options: {options}." if options else ""]))
+        conditions = f"Unlike the paper: {', '.join(self.conditions)}." if self.conditions else ""
+        return " ".join(filter(None, [self.note, conditions]))
 
     def settings_of(self, scenario: str, algorithm: str, variant: str = DEFAULT) -> dict[str, object]:
         """Return the merged settings of a run that differ from the code's defaults; the more specific entry wins."""
@@ -58,19 +72,24 @@ class Suite:
         for table in (self.settings.get("all", {}), self.settings.get(algorithm, {})):
             for place in places(SCENARIOS[scenario]):
                 merged |= table.get(place, {})
+        if variant == LEGACY:
+            merged.pop(TIME_LIMIT, None)  # its own is the original's, in any suite
         name, equals, value = variant.partition("=")
         return merged | ({name: value} if equals else {})
 
-    def published(self, parameter: str, scenario: str) -> object:
-        """Return the value that the main runs use for a grid's parameter on a scenario."""
-        algorithm = self.grids[parameter]["algorithm"]
+    def published(self, parameter: str, scenario: str, algorithm: str) -> object:
+        """Return the value that the main runs of an algorithm use for a setting on a scenario."""
         if parameter == SAFETY_BOUND:
             return bound_of(scenario, DEFAULT)
         return self.settings_of(scenario, algorithm).get(parameter, sources.fields(algorithm)[parameter].default)
 
-    def variant(self, parameter: str, value: object, scenario: str) -> str:
+    def variant(self, parameter: str, value: object, scenario: str, algorithm: str) -> str:
         """Return the variant that has `parameter` at `value`: the main runs themselves where they use it."""
-        return DEFAULT if text(value) == text(self.published(parameter, scenario)) else f"{parameter}={text(value)}"
+        return (
+            DEFAULT
+            if text(value) == text(self.published(parameter, scenario, algorithm))
+            else f"{parameter}={text(value)}"
+        )
 
 
 def places(scenario: Scenario) -> list[str]:
@@ -96,8 +115,8 @@ def load(config: dict) -> Suite:
     """
     config = schema.checked(config)
     names = [foreign.add(**each).name if isinstance(each, dict) else each for each in config["scenarios"]]
-    config |= {"scenarios": names}
-    filled = {key: {} for key in PARTS} | {"note": ""} | config
+    given = {key: value for key, value in config.items() if value is not None} | {"scenarios": names}
+    filled = {key: {} for key in PARTS} | {"note": ""} | given
     for key in ("seeds", "scenarios", "algorithms"):
         filled[key] = tuple(filled[key])
     suite = Suite(**filled)
@@ -126,9 +145,11 @@ def _check_names(suite: Suite) -> None:
     _known("algorithm in efficiency", suite.efficiency.get("algorithms", ()), valid)
     _known("scenario", suite.scenarios, SCENARIOS)
     _known("scenario in efficiency", suite.efficiency.get("scenarios", ()), SCENARIOS)
-    _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
-    both = [name for name in ours if LEGACY in sources.variants(name)]
-    _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
+    both = {LEGACY: [name for name in ours if LEGACY in sources.variants(name)]}
+    both |= {key: [name for name in ours if setting in sources.fields(name)] for key, (setting, _) in EITHER.items()}
+    for key, names in both.items():
+        _known(f"scenario in {key}", getattr(suite, key).get("scenarios", ()), SCENARIOS)
+        _known(f"algorithm in {key}", getattr(suite, key).get("algorithms", ()), names)
     _known("scenario in videos", suite.videos.get("scenarios", ()), own)
     _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
     _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), own)
@@ -143,7 +164,8 @@ def _check_names(suite: Suite) -> None:
 
 def _check_environment(suite: Suite) -> None:
     """Refuse options that one of the suite's tasks does not have."""
-    named = (suite.efficiency, suite.legacy, suite.benchmark, *suite.grids.values())
+    beside = [getattr(suite, key) for key in (LEGACY, *EITHER)]
+    named = (suite.efficiency, *beside, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
         complete(SCENARIOS[scenario], suite.environment)
@@ -198,6 +220,8 @@ def _all_fields() -> dict[str, sources.Field]:
 def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
     """Return a setting's value as the type of its field."""
     name = key.rpartition(".")[2]
+    if name in sources.renamed():
+        raise ValueError(f"{key}={value!r} is no longer a setting: write {sources.renamed()[name]}")
     _known(f"setting {key}:", [name], fields)
     kind = fields[name].kind
     if kind == "float" and not isinstance(value, bool):
@@ -210,6 +234,9 @@ def _typed(key: str, value: object, fields: dict[str, sources.Field]) -> object:
         return number
     if kind == "int" and isinstance(value, str | float):
         value = _whole(value)
+    for setting, values in EITHER.values():
+        if name == setting and value not in values:
+            raise ValueError(f"{key}={value!r} is not valid: choose from {', '.join(values)}")
     python = {"int": int, "bool": bool, "str": str}.get(kind)
     if python and type(value) is not python:
         raise ValueError(f"{key}={value!r} is not of type {kind}, which this setting has")
@@ -231,6 +258,6 @@ def _check_grids(suite: Suite) -> None:
             raise ValueError(f"grids.{parameter}.values={grid['values']!r} holds something that is no number")
         fields = sources.fields(grid["algorithm"])
         _known(f"setting of {grid['algorithm']}", [parameter], fields)
-        values = {text(suite.published(parameter, scenario)) for scenario in grid["scenarios"]}
+        values = {text(suite.published(parameter, scenario, grid["algorithm"])) for scenario in grid["scenarios"]}
         if parameter != SAFETY_BOUND and len(values) > 1:
             raise ValueError(f"settings give {parameter} the values {', '.join(sorted(values))}: a table needs one")

@@ -49,8 +49,11 @@ class Config(Options):
     huber_delta: float = 10.0  # in normalised units
     value_norm_beta: float = 0.99999  # memory of the running mean and variance of the returns
 
+    # bootstrap: a time limit ends no task, so the last state keeps its value | failure: it is worth nothing, as in the
+    # original code, whose published curves come out only so
+    time_limit: str = "bootstrap"
+
     # errors of the original code that move curves; all off (the correct mathematics), see each algorithm's `legacy`
-    legacy_time_limit: bool = False  # a time limit counts as a terminal state: no bootstrapping
     legacy_stale_cost: bool = False  # Q4: J_C is refreshed after every fifth update only, and is 0 before the first
     legacy_shared_normaliser: bool = False  # Q7: one running mean and variance for reward and cost returns
     legacy_one_sided_huber: bool = False  # Q8: errors below -delta cost nothing
@@ -59,6 +62,8 @@ class Config(Options):
         """Refuse values no algorithm can run with."""
         for name in OPTIONS:
             object.__setattr__(self, name, option(name, getattr(self, name)))
+        if self.time_limit not in ("bootstrap", "failure"):
+            raise ValueError(f"time_limit={self.time_limit} is not valid: choose bootstrap or failure")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             for number in value if isinstance(value, tuple) else (value,):
@@ -74,9 +79,19 @@ class Config(Options):
 
 
 # The errors of the original code that do not depend on the algorithm; each algorithm's variant `legacy` adds its own.
-LEGACY = dict.fromkeys(
-    ("legacy_time_limit", "legacy_stale_cost", "legacy_shared_normaliser", "legacy_one_sided_huber"), "true"
+LEGACY = {"time_limit": "failure"} | dict.fromkeys(
+    ("legacy_stale_cost", "legacy_shared_normaliser", "legacy_one_sided_huber"), "true"
 )
+# Settings that had another name: what to write instead.
+RENAMED = {"legacy_time_limit": "time_limit=failure (it was true) or time_limit=bootstrap (false)"}
+
+
+def current(settings: dict) -> dict:
+    """Return the settings of a run's record under the names of today, with the meaning that they had."""
+    found = dict(settings)
+    if "legacy_time_limit" in found:
+        found["time_limit"] = "failure" if found.pop("legacy_time_limit") else "bootstrap"
+    return found
 
 
 def parse(config_class: type[Config], settings: dict[str, str], base: Config | None = None) -> Config:
@@ -88,6 +103,8 @@ def parse(config_class: type[Config], settings: dict[str, str], base: Config | N
     fields = {f.name: f.type for f in dataclasses.fields(config_class)}
     values = {}
     for name, text in settings.items():
+        if name in RENAMED:
+            raise ValueError(f"{name}={text} is no longer a setting: write {RENAMED[name]}")
         if name not in fields:
             raise ValueError(f"unknown setting '{name}': choose from {', '.join(sorted(fields))}")
         values[name] = _typed(name, text, fields[name])

@@ -169,7 +169,7 @@ class Learner:
         """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C); the latter float64."""
         steps, worlds = rollout.reward.shape
         terminated, ended = rollout.terminated, rollout.terminated | rollout.truncated
-        if self.config.legacy_time_limit:
+        if self.config.time_limit == "failure":
             terminated = ended
         output = self.critics.normalised(observation[:, :, 0].flatten(0, 1)).reshape(steps + 1, worlds, -1)
         value = self.critics.denormalise(output).astype(np.float64)

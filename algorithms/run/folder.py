@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.config import Config
+from ..core.config import Config, current
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ def check(folder: Path, task: Task) -> bool:
                     f"{folder} holds another run: its {name} is {found.get(name)}, not {wanted[name]}; "
                     "choose another --output"
                 )
-        changed = [k for k, v in wanted["config"].items() if found["settings"].get(k) != v]
+        settings = current(found["settings"])
+        changed = [k for k, v in wanted["config"].items() if settings.get(k) != v]
         if changed:
-            old, new = found["settings"].get(changed[0]), wanted["config"][changed[0]]
+            old, new = settings.get(changed[0]), wanted["config"][changed[0]]
             raise ValueError(f"{folder} holds a run with {changed[0]}={old}, not {new}; choose another --output")
         if found["steps"] > task.steps:
             raise ValueError(f"{folder} holds a run of {found['steps']} steps, more than {task.steps}; choose another")

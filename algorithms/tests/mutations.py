@@ -162,7 +162,11 @@ MUTATIONS = [
         "happo",
     ),
     Mutation(
-        "time limits as terminations", "core/learner.py", "if self.config.legacy_time_limit:", "if True:", "learner"
+        "time limits as terminations",
+        "core/learner.py",
+        'if self.config.time_limit == "failure":',
+        "if True:",
+        "learner",
     ),
     Mutation(
         "next rollout's state for a final one",

@@ -58,10 +58,10 @@ def value_targets(learner, rollout):
     return learner._advantages(rollout, observation)[1].reshape(*rollout.reward.shape, -1)
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_truncated_steps_bootstrap_from_the_final_observation_and_terminated_ones_do_not(legacy):
+@pytest.mark.parametrize("time_limit", ["bootstrap", "failure"])
+def test_truncated_steps_bootstrap_from_the_final_observation_and_terminated_ones_do_not(time_limit):
     rollout = make_rollout(SIZES, steps=60)
-    learner = make_learner(HAPPO, SIZES, legacy_time_limit=legacy)
+    learner = make_learner(HAPPO, SIZES, time_limit=time_limit)
     critics, ended = learner.critics, rollout.terminated | rollout.truncated
     critics.normaliser.update(np.random.default_rng(0).standard_normal((50, 2)) * [3.0, 0.5] + [2.0, 1.0])
     seen = critics.denormalise(critics.normalised(rollout.observation[:, :, 0].flatten(0, 1)))
@@ -69,7 +69,7 @@ def test_truncated_steps_bootstrap_from_the_final_observation_and_terminated_one
     following = value[1:].copy()
     following[ended] = critics.denormalise(critics.normalised(rollout.final_observation[:, 0]))
     signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
-    terminated = ended if legacy else rollout.terminated
+    terminated = ended if time_limit == "failure" else rollout.terminated
     wanted = gae(signal, value[:-1], following, terminated, ended, 0.99, 0.95)
     np.testing.assert_allclose(value_targets(learner, rollout), wanted, rtol=1e-4, atol=1e-5)
     assert rollout.truncated.any() and rollout.terminated.any()

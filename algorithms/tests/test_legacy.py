@@ -186,10 +186,11 @@ def test_the_legacy_variant_switches_every_quirk_on_and_learns(name):
     kind = ALGORITHMS[name]
     config = parse(kind.Config, kind.VARIANTS["legacy"])
     switches = [field.name for field in dataclasses.fields(kind.Config) if field.name.startswith("legacy")]
-    assert len(switches) >= 6 and all(getattr(config, switch) for switch in switches)
+    assert len(switches) >= 5 and all(getattr(config, switch) for switch in switches)
+    assert config.time_limit == "failure" != kind.Config().time_limit
     assert not any(getattr(kind.Config(), switch) for switch in switches)
     sizes = Sizes(agents=2, costs=1, observation=5, action=2)
-    chosen = {switch: True for switch in switches}
+    chosen = {switch: True for switch in switches} | {"time_limit": "failure"}
     learner = make_learner(kind, sizes, **chosen)
     for seed in range(2):
         learner.update(make_rollout(sizes, seed=seed))

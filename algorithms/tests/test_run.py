@@ -168,6 +168,18 @@ def test_a_complete_run_is_left_alone(make_run, tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_the_old_name_of_the_time_limit_in_a_record_keeps_its_meaning(make_run, tmp_path):
+    make_run(tmp_path, steps=100).train(quiet)
+    path = tmp_path / "run.json"
+    record = json.loads(path.read_text())
+    assert record["settings"].pop("time_limit") == "bootstrap"
+    path.write_text(json.dumps(record | {"settings": record["settings"] | {"legacy_time_limit": False}}))
+    assert make_run(tmp_path, steps=100).complete
+    path.write_text(json.dumps(record | {"settings": record["settings"] | {"legacy_time_limit": True}}))
+    with pytest.raises(ValueError, match="time_limit=failure, not bootstrap"):
+        make_run(tmp_path, steps=100)
+
+
 DIFFERENT = {
     "scenario": ({"scenario": "ant_2x4"}, ("scenario", "halfcheetah_2x3", "ant_2x4")),
     "algorithm": ({"algorithm": "happo"}, ("algorithm", "mafocops", "happo")),

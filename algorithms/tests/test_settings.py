@@ -56,6 +56,8 @@ WRONG = {
     "observation=half": ("observation=half", "original, full"),
     "partition=mine": ("partition=mine", "original, declared"),
     "costs=none": ("costs=none", "shared, separate"),
+    "time_limit=none": ("time_limit=none", "bootstrap or failure"),
+    "legacy_time_limit=true": ("legacy_time_limit=true", "no longer", "time_limit=failure", "time_limit=bootstrap"),
     "nu_update=epoch": ("nu_update=epoch", "minibatch or iteration"),
     "hidden=64,wide": ("hidden=wide", "whole number"),
     "safety_bound=-5": ("safety_bound=-5", "positive"),

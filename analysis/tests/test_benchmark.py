@@ -118,3 +118,22 @@ def test_the_legacy_figure_pairs_each_algorithm_with_its_legacy_variant(write, c
     assert lines["macpo"].colour == lines["macpo legacy"].colour != lines["mappo_l"].colour
     assert lines["macpo"].style == "-" != lines["macpo legacy"].style
     assert "Q1-Q8" in base.with_name("legacy.caption.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"), [("time_limit", "time_limit", "bootstrap"), ("nu_reading", "nu_update", "iteration")]
+)
+def test_a_figure_of_two_values_names_the_dashed_one_and_leaves_other_variants_out(
+    write, command, tmp_path, name, setting, value
+):
+    variants = {"default": 30.0, f"{setting}={value}": 70.0, "lam=1": 99.0, "legacy": 99.0}
+    pairs = [(a, v, c) for a in ("happo", "mafocops") for v, c in variants.items()]
+    runs = [write(algorithm=a, variant=v, episode_cost=c) for a, v, c in pairs]
+    command(driver, name, *runs, "--output", tmp_path / name)
+    drawn = pd.read_csv(tmp_path / f"{name}.csv").query("quantity == 'cost'")
+    last = {key: float(own["median"].iloc[-1]) for key, own in drawn.groupby("line")}
+    assert last == {"happo": 30, f"happo {value}": 70, "mafocops": 30, f"mafocops {value}": 70}
+    lines = curves._lines(drawn, name)
+    assert [line.label for line in lines] == ["MAFOCOPS", f"MAFOCOPS {value}", "HAPPO", f"HAPPO {value}"]
+    assert [line.style == "-" for line in lines] == [True, False] * 2
+    assert value.capitalize() in (tmp_path / f"{name}.caption.txt").read_text()

@@ -211,7 +211,11 @@ def test_the_page_says_why_each_tolerance_is_what_it_is(page):
         ("--manifest", '{"runs": [{}]}', "is not a manifest, as `python -m analysis.manifest` writes it"),
         ("--manifest", "[", "is not a manifest"),
         ("--verdict", "a,b\n1,2\n", "lacks the column 'artefact'; a verdict needs artefact, scenario"),
-        ("--verdict", ",".join(judging.COLUMNS) + "\n" + "a,b,c,d,1,2,e,f,perhaps,g\n", "choose from pass, miss"),
+        (
+            "--verdict",
+            ",".join(judging.COLUMNS) + "\n" + "a,b,c,d,1,1,1,2,e,f,g,perhaps,h\n",
+            "choose from pass, miss, undecided",
+        ),
         ("--artefacts", "<svg/>", "is not a drawing of this package"),
         ("--artefacts", "not XML", "is not a drawing of this package"),
     ],

@@ -254,3 +254,38 @@ def test_the_chance_of_improvement_of_many_runs_takes_no_table_of_all_pairs(seed
     x, y = np.random.default_rng(seeds).integers(0, 20, size=(2, 40, seeds))
     table = (1 + np.sign(x[:, :, None] - y[:, None, :])).mean(axis=(1, 2)) / 2
     assert np.array_equal(statistics.probability_of_improvement(x, y), table)
+
+
+def test_the_interval_of_a_mean_is_students():
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    low, high = statistics.mean_interval(values)
+    assert low == pytest.approx(values.mean() - 2.35336 * values.std(ddof=1) / 2, abs=1e-4)
+    assert high - values.mean() == pytest.approx(values.mean() - low)
+    assert np.isnan(statistics.mean_interval(values[:1])).all()
+    for end, alternative in ((low, "greater"), (high, "less")):
+        assert stats.ttest_1samp(values, end, alternative=alternative).pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 2), (3, 3), (5, 5), (2, 9), (1, 9), (4, 3)])
+def test_pairs_that_all_agree_are_decided_where_the_exact_test_decides_them(n, m):
+    low, high = statistics.improvement_interval(1.0, n, m)
+    exact = stats.mannwhitneyu(np.arange(n) + 99.0, np.arange(m), alternative="greater", method="exact").pvalue
+    assert (low > 0.5) == (exact <= 0.05 + 1e-12) and high == 1.0
+    assert statistics.improvement_interval(0.0, n, m) == (0.0, pytest.approx(1 - low))
+
+
+@given(st.floats(0, 1), st.integers(1, 9), st.integers(1, 9))
+def test_the_interval_of_pairs_holds_its_number_and_turns_with_the_sides(chance, n, m):
+    low, high = statistics.improvement_interval(chance, n, m)
+    assert 0 <= low <= chance <= high <= 1
+    assert statistics.improvement_interval(1 - chance, m, n) == pytest.approx((1 - high, 1 - low), abs=1e-6)
+    assert high - low >= np.subtract(*statistics.improvement_interval(chance, 2 * n, 2 * m)[::-1]) - 1e-9
+
+
+def test_the_interval_of_a_correlation_is_fishers_and_needs_five():
+    low, high = statistics.correlation_interval(0.5, 20)
+    assert np.arctanh([low, high]) == pytest.approx(
+        np.arctanh(0.5) + np.array([-1, 1]) * 1.644854 * np.sqrt(1.06 / 17), abs=1e-5
+    )
+    assert np.isnan(statistics.correlation_interval(1.0, 4)).all()
+    assert statistics.correlation_interval(-1.0, 5)[1] < 0 < statistics.correlation_interval(-0.8, 5)[1]

@@ -164,9 +164,9 @@ def test_the_papers_own_numbers_pass_everywhere(published_efficiency, write, com
     counts = found.groupby("artefact")["verdict"].value_counts().unstack(fill_value=0).to_dict("index")
     # 26 cells of Tables 1 and 2 are numbers of a machine; 13 improvements, 13 ratios and 2 statements are judged.
     assert counts == {
-        "table1": {judging.PASS: 28, judging.NOT_COMPARABLE: 26},
-        "table2": {judging.PASS: 28, judging.NOT_COMPARABLE: 26},
-        "table3": {judging.PASS: 51, judging.NOT_COMPARABLE: 0},
-        "table4": {judging.PASS: 62, judging.NOT_COMPARABLE: 0},
+        "table1": {judging.PASS: 28, judging.NOT_COMPARABLE: 26, judging.UNDECIDED: 0},
+        "table2": {judging.PASS: 28, judging.NOT_COMPARABLE: 26, judging.UNDECIDED: 0},
+        "table3": {judging.PASS: 59, judging.NOT_COMPARABLE: 0, judging.UNDECIDED: 0},
+        "table4": {judging.PASS: 69, judging.NOT_COMPARABLE: 0, judging.UNDECIDED: 1},  # one seed at inf and at 1.3
     }
     assert not found[["tolerance", "source"]].isna().any(axis=None)

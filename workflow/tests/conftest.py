@@ -97,10 +97,13 @@ TINY = {
     },
     "efficiency": {"scenarios": ["ant_2x4"], "algorithms": ["mafocops", "macpo"], "repeats": 1, "steps": 100},
     "legacy": {"scenarios": ["ant_2x4"], "algorithms": ["macpo"]},
+    "time_limit": None,
+    "nu_reading": None,
     "benchmark": {"scenarios": ["ant_2x4", "ant_8x1"], "algorithms": ["mafocops"], "threads": 1, "rounds": 1},
 }
 
 
+EVERYWHERE = " time_limit=failure"
 WHENEVER = {"CHECKPOINT_INTERVAL": "1e-9", "CHECKPOINT_SHARE": "1e9"}  # seconds; share of the time
 
 
@@ -145,9 +148,12 @@ class Project:
         )
 
     def calls(self, kind: str = "calls") -> list[str]:
-        """Return the trainings, or else the `evaluations` or `films`, since the last call of this method."""
+        """Return the trainings, or else the `evaluations` or `films`, since the last call of this method.
+
+        The setting that paper.yaml gives to all runs is left out.
+        """
         path = self.root / kind
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text().replace(EVERYWHERE, "").splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return sorted(lines)
 

@@ -10,7 +10,7 @@ import yaml
 from envs import scenarios as tasks
 from envs.scenarios import SCENARIOS
 from workflow import artefacts, sources
-from workflow.suite import load, places, text
+from workflow.suite import EITHER, load, places, text
 
 CONFIGS = sources.ROOT / "workflow/config"
 PAPER = yaml.safe_load((CONFIGS / "paper.yaml").read_text())
@@ -27,7 +27,8 @@ def merged(base: dict, over: dict) -> dict:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_published_configuration_is_valid_and_named_after_its_file(path: Path):
-    assert load(merged(PAPER, yaml.safe_load(path.read_text()))).name == path.stem
+    own = yaml.safe_load(path.read_text())
+    assert load(merged(PAPER, own)).name == own.get("name", "paper") and own.get("name", "corrected") == path.stem
 
 
 @pytest.mark.parametrize("name", ["paper", "quick"])
@@ -36,7 +37,7 @@ def test_every_figure_and_table_of_the_paper_is_made_by(name):
     assert artefacts.made(suite) == [name for name in artefacts.ROWS if name != "foreign"]  # tasks of others
 
 
-def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids():
+def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids():
     suite = load(PAPER)
     needed = artefacts.every(suite)
     by_kind = Counter(
@@ -50,6 +51,8 @@ def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids(
         "safety_bound": 3 * 2 * seeds,
         "efficiency": scenarios * 5 * 3,
         "legacy": 2 * 2 * seeds,
+        "time_limit": 2 * 3 * seeds,
+        "nu_update": 2 * seeds,
     }
     assert len(artefacts.measurements(suite)) == scenarios * 5
 
@@ -97,12 +100,59 @@ TABLE_5 = {
 @pytest.mark.parametrize(("scenario", "expected"), TABLE_5.items())
 def test_mappo_l_has_the_multiplier_of_table_5_on(scenario, expected):
     settings = load(PAPER).settings_of(scenario, "mappo_l")
-    assert settings == {"lagrangian_coef_rate": 1e-7, "lamda_lagr": expected}
+    assert settings == {"time_limit": "failure", "lagrangian_coef_rate": 1e-7, "lamda_lagr": expected}
 
 
 @pytest.mark.parametrize("algorithm", [name for name in sources.algorithms() if name != "mappo_l"])
-def test_no_setting_repeats_the_code_for(algorithm):
-    assert all(load(PAPER).settings_of(scenario, algorithm) == {} for scenario in tasks.PAPER)
+def test_the_published_time_limit_is_all_that_differs_from_the_code_for(algorithm):
+    assert all(load(PAPER).settings_of(name, algorithm) == {"time_limit": "failure"} for name in tasks.PAPER)
+
+
+CORRECTED_ALONE = yaml.safe_load((CONFIGS / "corrected.yaml").read_text())
+CORRECTED = merged(PAPER, CORRECTED_ALONE)
+
+
+@pytest.mark.parametrize("below", ["paper", "quick", "smoke", "halfcheetah_2x3"])
+def test_the_corrected_suite_bootstraps_everywhere_and_shares_no_file_with_the_published_one(below):
+    published = load(merged(PAPER, yaml.safe_load((CONFIGS / f"{below}.yaml").read_text())))
+    corrected = load(merged(merged(PAPER, yaml.safe_load((CONFIGS / f"{below}.yaml").read_text())), CORRECTED_ALONE))
+    assert (published.conditions, corrected.conditions) == ([], ["time_limit=bootstrap"])
+    assert corrected.folder == f"results/{below},time_limit=bootstrap" and "time_limit=bootstrap" in corrected.caption
+    assert not {*artefacts.every(published)} & {*artefacts.every(corrected)}
+    for suite, value in ((published, "failure"), (corrected, "bootstrap")):
+        found = {suite.settings_of(name, each)["time_limit"] for name in suite.scenarios for each in suite.algorithms}
+        assert found == {value}
+
+
+def test_an_algorithm_of_its_own_kind_marks_the_results_and_one_from_elsewhere_does_not():
+    own = load(merged(PAPER, {"settings": {"macpo": {"ant": {"time_limit": "bootstrap"}}}}))
+    assert own.folder == "results/paper,time_limit=bootstrap+failure"
+    foreign = {"algorithms": ["happo", "foo"], "extra_algorithms": {"foo": str(sources.ROOT / "Snakefile")}}
+    assert load(merged(PAPER, foreign | {"settings": {"foo": {"all": {"x": 1}}}})).folder == "results/paper"
+
+
+@pytest.mark.parametrize("config", [PAPER, CORRECTED], ids=["published", "corrected"])
+def test_the_legacy_variant_keeps_its_own_time_limit(config):
+    assert "time_limit" not in load(config).settings_of("ant_2x4", "macpo", "legacy")
+
+
+@pytest.mark.parametrize(("name", "setting"), [("time_limit", "time_limit"), ("nu_reading", "nu_update")])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_figure_of_two_values_sets_the_other_one_beside_each_main_run(name, setting, other):
+    (_, (first, second)), suite = EITHER[name], load(PAPER)
+    main = "failure" if name == "time_limit" else "minibatch"
+    if other:
+        main = {first: second, second: first}[main]
+        suite = load(
+            merged(PAPER, {"settings": {"all" if name == "time_limit" else "mafocops": {"all": {setting: main}}}})
+        )
+    needed = artefacts.ROWS[name].needs(suite)
+    beside = [path for path in needed if f"/{setting}=" in path]
+    assert {path.split("/")[5] for path in beside} == {f"{setting}={first if main == second else second}"}
+    again = [path.replace(f"/{path.split('/')[5]}/", "/default/") for path in beside]
+    assert sorted(again) == sorted({*needed} - {*beside}) and {*again} <= {*artefacts.main_runs(suite)}
+    group = getattr(suite, name)
+    assert len(beside) == len(group["scenarios"]) * len(group["algorithms"]) * len(suite.seeds)
 
 
 PUBLISHED = {
@@ -127,7 +177,7 @@ def test_the_more_specific_setting_wins():
 
 
 def test_a_variant_overrides_the_suite():
-    assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == {"lam": "3"}
+    assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == {"time_limit": "failure", "lam": "3"}
 
 
 def test_the_policies_of_the_main_runs_are_evaluated_but_not_those_of_foreign_algorithms():
@@ -140,15 +190,15 @@ def test_the_policies_of_the_main_runs_are_evaluated_but_not_those_of_foreign_al
 
 def test_changing_the_main_runs_changes_which_value_of_a_grid_they_are():
     suite = load(merged(PAPER, {"settings": {"mafocops": {"all": {"lam": 3}}}}))
-    assert suite.variant("lam", 3, "ant_2x4") == "default"
-    assert suite.variant("lam", 2.2, "ant_2x4") == "lam=2.2"
+    assert suite.variant("lam", 3, "ant_2x4", "mafocops") == "default"
+    assert suite.variant("lam", 2.2, "ant_2x4", "mafocops") == "lam=2.2"
 
 
 def test_options_of_the_environment_show_in_the_path_and_in_every_caption():
     suite = load(PAPER | {"environment": {"walls": "solid", "costs": "separate"}})
     assert suite.folder == "results/paper,costs=separate,walls=solid"
     assert "walls=solid" in suite.caption
-    assert suite.settings_of("ant_2x4", "mappo") == {"walls": "solid", "costs": "separate"}
+    assert suite.settings_of("ant_2x4", "mappo") == {"time_limit": "failure", **suite.environment}
 
 
 def test_text_is_read_as_the_number_that_the_schema_asks_for():
@@ -193,6 +243,15 @@ REFUSED = {
         {"legacy": {"scenarios": ["ant_3x3"]}},
         ["legacy", "'ant_3x3'", "ant_2x4"],
     ),
+    "a setting's old name": (
+        {"settings": {"all": {"all": {"legacy_time_limit": True}}}},
+        ["settings.all.all.legacy_time_limit=True", "no longer", "time_limit=failure", "time_limit=bootstrap"],
+    ),
+    "another time limit": (
+        {"settings": {"happo": {"ant": {"time_limit": "none"}}}},
+        ["settings.happo.ant.time_limit='none'", "bootstrap, failure"],
+    ),
+    "an algorithm without nu": ({"nu_reading": {"algorithms": ["happo"]}}, ["algorithm in nu_reading", "mafocops"]),
     "an algorithm that cannot be measured": ({"benchmark": {"algorithms": ["ppo"]}}, ["benchmark", "'ppo'", "mappo_l"]),
     "no rounds to measure": ({"benchmark": {"rounds": 0}}, ["benchmark.rounds=0", "at least 1"]),
     "a word for a group": ({"legacy": "none"}, ["legacy='none'", "mapping", "null"]),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 
 import pytest
 
@@ -24,11 +25,33 @@ def counts(output: str) -> dict[str, int]:
     return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
 
+@pytest.mark.parametrize("over", [[], ["workflow/config/corrected.yaml"]], ids=["published", "corrected"])
+def test_the_published_time_limit_is_in_the_published_commands_alone(project, over):
+    done = project.run("snakemake", "-n", "-p", "all_figures", *(["--configfile", *over] if over else []))
+    assert done.returncode == 0, done.stdout[-2000:]
+    commands = re.findall(r"python -m algorithms\.train .* 2> ", done.stdout)
+    limits = Counter(
+        word for command in commands for word in re.findall(r"time_limit=\w+(?= )", command.split(" -- ")[-1])
+    )
+    folders = {re.match(r"results/[^/]*", path)[0] for path in re.findall(r"results/\S*", done.stdout)}
+    assert len(commands) > 500
+    if over:
+        assert folders == {"results/paper,time_limit=bootstrap"} and "time_limit=failure" not in done.stdout
+        return
+    assert folders == {"results/paper"} and "legacy_time_limit" not in done.stdout
+    beside = [
+        command for command in commands if "--variant time_limit=bootstrap --set time_limit=bootstrap " in command
+    ]
+    legacy = [command for command in commands if "--variant legacy " in command]
+    assert len(beside) == 30 and len(legacy) == 20 and not any("time_limit" in command for command in legacy)
+    assert limits["time_limit=failure"] == len(commands) - len(beside) - len(legacy)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("paper", {"train": 555, "efficiency": 195, "evaluate": 555, "figure": 10, "table": 7}),
-        ("quick", {"figure": 10, "table": 7, "verdict": 1, "report": 1}),
+        ("paper", {"train": 595, "efficiency": 195, "evaluate": 595, "figure": 12, "table": 7}),
+        ("quick", {"figure": 12, "table": 7, "verdict": 1, "report": 1}),
         ("smoke", {"figure": 7, "table": 7, "verdict": 1, "report": 1}),
     ],
 )
@@ -160,6 +183,10 @@ def test_a_command_that_takes_the_trainers_arguments_joins_by_a_rule_and_gets_it
     ("change", "words"),
     [
         ({"stepz": 3}, ["unknown key 'stepz'", "choose from", "steps"]),
+        (
+            {"settings": {"happo": {"all": {"legacy_time_limit": True}}}},
+            ["settings.happo.all.legacy_time_limit=True is no longer a setting", "time_limit=failure"],
+        ),
         ({"scenarios": ["ant_3x3"]}, ["unknown scenario 'ant_3x3'", "choose from", "ant_2x4"]),
     ],
 )
