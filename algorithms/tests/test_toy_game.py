@@ -31,7 +31,7 @@ def play(name: str, game: SumGame, bound: tuple[float, ...], iterations: int) ->
     learner = Learner(kind, config, Sizes.of(game), np.array(bound), 0, CPU)
     collector = Collector(game, config.rollout_length, 0)
     means = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(iterations):
             rollout = collector.collect(learner.policies())
             learner.update(rollout)
