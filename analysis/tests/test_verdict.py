@@ -352,3 +352,14 @@ def test_a_manifest_alone_is_nothing_to_judge(command, tmp_path):
     (tmp_path / "manifest.json").write_text('{"runs": []}')
     with pytest.raises(ValueError, match="nothing to judge"):
         command(driver, "verdict", tmp_path / "manifest.json", "--output", tmp_path / "v")
+
+
+@pytest.mark.parametrize(("scenario", "times"), [("shadowhandover", 1), ("ant_2x4", 0)])
+def test_the_verdict_compares_no_number_of_the_hands_and_says_so_once(scenario, times, write, command, tmp_path):
+    metrics = tmp_path / f"runs/{scenario}/happo/default/seed0/metrics.csv"
+    metrics.parent.mkdir(parents=True)
+    write(scenario, "happo").rename(metrics)
+    command(driver, "verdict", metrics, "--output", tmp_path / "v")
+    assert (tmp_path / "v.md").read_text().count("PhysX numbers are not comparable") == times
+    rows = pd.read_csv(tmp_path / "v.csv")
+    assert "shadowhandover" not in set(rows["scenario"]) and rows["ours"].isna().all() == bool(times)
