@@ -43,7 +43,10 @@ TRAIN = {
         ["--scenario", "shadowhandover", "--algorithm", "happo", "--set", "walls=free"],
         ["walls='free'", "shadowhandover", "choose from costs, fall"],
     ),
-    "a fall of an ant": ([*ANT, "--set", "fall=end"], ["fall='end'", "ant_2x4", "walls, observation, partition, costs"]),
+    "a fall of an ant": (
+        [*ANT, "--set", "fall=end"],
+        ["fall='end'", "ant_2x4", "walls, observation, partition, costs"],
+    ),
     "an unknown rule for a fall": (
         ["--scenario", "shadowhandover", "--algorithm", "happo", "--set", "fall=bounce"],
         ["fall=bounce", "end, continue"],

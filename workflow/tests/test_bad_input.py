@@ -17,7 +17,7 @@ from workflow.tests.test_suite import PAPER, merged
 SCENARIO_NAMES = ", ".join(SCENARIOS)
 ALGORITHM_NAMES = "mafocops, macpo, mappo_l, happo, mappo"
 KEYS = (
-    "name, note, steps, seeds, scenarios, algorithms, settings, environment, grids, efficiency, legacy, "
+    "name, note, steps, seeds, scenarios, algorithms, settings, environment, grids, efficiency, legacy, fall, "
     "evaluation, videos, benchmark, extra_algorithms"
 )
 NAME = "use letters, digits, _ and -"
