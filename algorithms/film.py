@@ -102,7 +102,7 @@ def _numbers(
     """Write step, time, return and each (name, cost so far, bound) into the lower panel, with a bar up to twice it."""
     draw, y = ImageDraw.Draw(image), TOP + PICTURE
     draw.text((10, y + 5), f"step {step}   {seconds:.1f} s", TEXT, _font(15))
-    draw.text((WIDTH - 10, y + 5), f"return {total:.0f}", TEXT, _font(15), anchor="ra")
+    draw.text((WIDTH - 10, y + 5), f"return {total:.1f}", TEXT, _font(15), anchor="ra")
     part = WIDTH // len(costs)
     for i, (name, cost, bound) in enumerate(costs):
         left, over = 10 + i * part, cost > bound

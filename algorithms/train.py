@@ -87,6 +87,8 @@ def task_of(options: argparse.Namespace) -> tuple:
         )
     config = parse(algorithm.Config, named.get(variant, {}) | {name: value for name, _, value in pairs})
     identity = (options.scenario, options.algorithm, variant, options.seed, options.steps)
+    chosen = {name: value for name, _, value in pairs if name in envs.OPTIONS}
+    envs.scenarios.complete(envs.get(options.scenario), chosen)  # another family's option, even at its default
     return Task(*identity, config, envs.TASK_VERSION), algorithm
 
 

@@ -116,15 +116,17 @@ SOURCES = {
 
 
 def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 or 2 in the tidy form, one number per row for all thirteen scenarios.
+    """Return Table 1 or 2 in the tidy form, one number per row for all scenarios of the paper and those measured.
 
     Args:
         table: table1 or table2.
         frame: rows from `results.read(..., repeats=True)`.
     """
     name, columns, quantity = SOURCES[table]
-    published = results.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
     each = repeats(frame)
+    published = results.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
+    ours = [name for name in SCENARIOS if name in set(each["scenario"]) - set(published.index)]
+    published = published.reindex([*published.index, *ours])  # what the paper has no numbers of comes last
     each = each[each["quantity"].str.startswith(quantity.split("_")[0])]
     printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
     rows = measure(each).merge(printed.assign(quantity=quantity), how="outer")

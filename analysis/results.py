@@ -21,7 +21,7 @@ from workflow import foreign, layout
 
 IDENTITY = ["scenario", "algorithm", "variant", "seed"]
 REQUIRED = [*IDENTITY, "iteration", "step", "fps", "episode_return", "episode_cost"]
-OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib"]
+OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib", "episode_length"]
 TEXT = ["scenario", "algorithm", "variant"]
 COUNTS = ["seed", "iteration", "step"]
 NUMBERS = [*REQUIRED[len(IDENTITY) :], *OPTIONAL]
@@ -265,14 +265,15 @@ def by_run(frame: pd.DataFrame, *columns: str) -> list[tuple[np.ndarray, ...]]:
 
 COUNTED = ("seed", "episode", "episode_length", "longest_unsafe")  # whole numbers of an evaluation
 OF_EPISODES = ("bound", "episode_return", "episode_cost", "violation")
+OUTCOMES = ("dropped", "success")  # of an episode, 0 or 1, where the task knows them
 EVALUATED = [*IDENTITY, "mode", *COUNTED[1:], *OF_EPISODES]
 
 
 def _read_evaluation(path: str) -> pd.DataFrame:
     """Return the episodes of one file, checked."""
     frame = files.table(path, "an evaluation file", EVALUATED)
-    costs = [column for column in frame if column.startswith(PER_COST)]
-    for column in (*COUNTED, *OF_EPISODES, *costs):
+    more = [column for column in frame if column.startswith(PER_COST) or column in OUTCOMES]
+    for column in (*COUNTED, *OF_EPISODES, *more):
         frame[column] = files.numbers(path, frame[column], whole=column in COUNTED)
     if len(frame):
         check_identity(path, frame)
@@ -280,7 +281,7 @@ def _read_evaluation(path: str) -> pd.DataFrame:
         raise ValueError(f"{path} holds the mode {min(wrong)!r}: choose from {', '.join(MODES)}")
     if frame.duplicated(["mode", "episode"]).any():
         raise ValueError(f"{path} holds an episode twice")
-    return frame[[*EVALUATED, *costs]].assign(file=path)
+    return frame[[*EVALUATED, *more]].assign(file=path)
 
 
 def _steps(found: dict | None) -> float:
@@ -299,7 +300,7 @@ def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
         one row per episode and mode: IDENTITY, `mode`, `episode`, `bound`, `episode_return`, `episode_cost` (sums over
         the episode; of several costs the sum, and `episode_cost_<name>` each), `episode_length` (steps), `violation`
         (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost), `steps` (of
-        training, by the run's record).
+        training, by the run's record), and those of OUTCOMES that a task knows.
 
     Raises:
         ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,

@@ -20,6 +20,7 @@ from workflow.layout import DEFAULT
 
 MANIFEST = "manifest.json"
 NUMBERS = {"ours", "low", "high", "paper", "runs", "steps"}
+HANDS = "The tasks of Safe MAIG ran on MuJoCo here: PhysX numbers are not comparable."
 ARTEFACTS = ("table1", "table2", "table3", "table4", "figure2", "figure3", "figure4", "figure5", "figure6", "digitised")
 LISTED = ["scenario", "setting", "quantity", "ours", "paper", "tolerance", "verdict", "reason", "source"]
 DECIMALS = 3
@@ -175,4 +176,6 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         + (" Time limits count as failures, as in the paper." if limits == {"failure"} else "")
     )
     more = "\n".join(_lists(verdicts))
-    return artefact.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)
+    hands = any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
+    remarks = [HANDS] if hands else []
+    return artefact.Artefact(verdicts[COLUMNS], says, None, remarks=remarks, table=_summary(verdicts), more=more)

@@ -112,6 +112,13 @@ def _either(name: str, suite: Suite) -> list[str]:
     ]
 
 
+def _fall(suite: Suite) -> list[str]:
+    """Return the runs in which the other rule for a fallen object holds."""
+    return metrics(
+        suite, _in_order(suite.fall.get("scenarios", ())), suite.fall.get("algorithms", ()), suite.other_fall
+    )
+
+
 def timed(suite: Suite) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
@@ -152,9 +159,19 @@ ROWS = {
         Artefact("legacy", FIGURE, "curves", "With the errors and without", "errors", _legacy),
         Artefact("time_limit", FIGURE, "curves", "Time limits", "errors", partial(_either, "time_limit")),
         Artefact("nu_reading", FIGURE, "curves", "How often nu moves", "sensitivity", partial(_either, "nu_reading")),
+        Artefact("figure_hands", FIGURE, "curves", "Two hands", "hands", partial(_panels, "hands")),
+        Artefact("figure_hands_fall", FIGURE, "curves", "The other rule for a fallen object", "hands", _fall),
+        Artefact(
+            "figure_hands_policies",
+            TABLE,
+            "evaluation",
+            "Drops and successes",
+            "hands",
+            lambda suite: _evaluated(suite, _panels("hands", suite) + _fall(suite)),
+        ),
     )
 }
-PAPER = [name for name in ROWS if name.startswith(("figure", "table"))]  # what the paper shows
+PAPER = [name for name in ROWS if name[:-1] in (FIGURE, TABLE)]  # what the paper shows, by number
 
 
 def made(suite: Suite, kind: str | None = None) -> list[str]:

@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from envs.scenarios import OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
+from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
 from workflow import foreign, schema, sources
 from workflow.layout import DEFAULT
 from workflow.numbers import whole
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
+FALL = "fall"  # the option of which a suite may have both values: the other one is a variant
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TIME_LIMIT, PUBLISHED_TIME_LIMIT = "time_limit", "failure"  # a setting, and its value in the original code
 # Figures of main runs beside others that differ in one setting: the setting and its two values.
 EITHER = {"time_limit": (TIME_LIMIT, ("bootstrap", "failure")), "nu_reading": ("nu_update", ("minibatch", "iteration"))}
-PARTS = ("settings", "grids", "efficiency", LEGACY, *EITHER, "evaluation", "videos", "benchmark", "environment")
+PARTS = ("settings", "grids", "efficiency", LEGACY, FALL, *EITHER, "evaluation", "videos", "benchmark", "environment")
 PARTS = (*PARTS, "extra_algorithms")  # what a suite may leave out
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
@@ -40,6 +41,7 @@ class Suite:
     legacy: dict
     time_limit: dict
     nu_reading: dict
+    fall: dict
     evaluation: dict
     videos: dict
     benchmark: dict
@@ -59,6 +61,12 @@ class Suite:
     def folder(self) -> str:
         """The results' folder: its name shows the conditions, so that results never mix."""
         return ",".join([f"results/{self.name}", *self.conditions])
+
+    @property
+    def other_fall(self) -> str:
+        """The variant whose rule for a fallen object is not that of the main runs."""
+        first, second = OPTIONS[FALL]
+        return f"{FALL}={second if self.environment.get(FALL, first) == first else first}"
 
     @property
     def caption(self) -> str:
@@ -127,6 +135,11 @@ def load(config: dict) -> Suite:
     return suite
 
 
+def _options(scenario: str) -> tuple[str, ...]:
+    """Return the names of the options of a scenario's task."""
+    return FAMILY_OPTIONS[SCENARIOS[scenario].family]
+
+
 def _known(kind: str, names: object, valid: object) -> None:
     """Refuse the first of `names` that is not in `valid`."""
     for name in names:
@@ -150,6 +163,8 @@ def _check_names(suite: Suite) -> None:
     for key, names in both.items():
         _known(f"scenario in {key}", getattr(suite, key).get("scenarios", ()), SCENARIOS)
         _known(f"algorithm in {key}", getattr(suite, key).get("algorithms", ()), names)
+    _known("scenario in fall", suite.fall.get("scenarios", ()), [name for name in SCENARIOS if FALL in _options(name)])
+    _known("algorithm in fall", suite.fall.get("algorithms", ()), valid)
     _known("scenario in videos", suite.videos.get("scenarios", ()), own)
     _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
     _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), own)
@@ -164,7 +179,7 @@ def _check_names(suite: Suite) -> None:
 
 def _check_environment(suite: Suite) -> None:
     """Refuse options that one of the suite's tasks does not have."""
-    beside = [getattr(suite, key) for key in (LEGACY, *EITHER)]
+    beside = [getattr(suite, key) for key in (LEGACY, FALL, *EITHER)]
     named = (suite.efficiency, *beside, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:

@@ -39,6 +39,18 @@ TRAIN = {
     "variant of the shell": ([*ANT, "--set", "clip=0.1", "--variant", "$(ls)"], ["'$(ls)'", "letters"]),
     "too many bounds": ([*ANT, "--set", "safety_bound=1,2", "num_envs=1"], ["safety_bound=1.0,2.0", "1"]),
     "too few bounds": ([*ANT, "--set", "costs=separate", "safety_bound=1", "num_envs=1"], ["safety_bound=1.0", "2"]),
+    "walls around hands": (
+        ["--scenario", "shadowhandover", "--algorithm", "happo", "--set", "walls=free"],
+        ["walls='free'", "shadowhandover", "choose from costs, fall"],
+    ),
+    "a fall of an ant": (
+        [*ANT, "--set", "fall=end"],
+        ["fall='end'", "ant_2x4", "walls, observation, partition, costs"],
+    ),
+    "an unknown rule for a fall": (
+        ["--scenario", "shadowhandover", "--algorithm", "happo", "--set", "fall=bounce"],
+        ["fall=bounce", "end, continue"],
+    ),
     "solid walls for a cheetah": (
         ["--scenario", "halfcheetah_2x3", "--algorithm", "happo", "--set", "walls=solid"],
         ["solid", "ghost"],

@@ -57,6 +57,20 @@ def test_the_table_shows_default_runs_alone(write_evaluation, command, tmp_path)
     assert "1 run, none missing" in (tmp_path / "e.caption.txt").read_text()
 
 
+def test_the_table_of_the_hands_shows_both_rules_with_drops_and_successes(write_evaluation, command, tmp_path):
+    hands = {"scenario": "shadowhandover", "episode_return": 3.46}
+    dropped = {"dropped": [0, 0, 1, 0], "success": [1, 1, 1, 0]}
+    paths = [write_evaluation(**hands, **dropped), write_evaluation(**hands, variant="fall=end", dropped=1, success=0)]
+    command(driver, "figure_hands_policies", *paths, "--output", tmp_path / "e")
+    rows = pd.read_csv(tmp_path / "e.csv").set_index(["setting", "quantity"])["ours"]
+    for setting, shares in (("mafocops", [0.25, 0.75]), ("mafocops fall=end", [1.0, 0.0])):
+        assert [rows[setting, f"stochastic {name}"] for name in results.OUTCOMES] == shares
+    printed = (tmp_path / "e.md").read_text()
+    assert "MAFOCOPS fall=end | deterministic | 3.5 |" in printed and "Dropped | Success |" in printed
+    command(driver, "evaluation", write_evaluation(seed=3), "--output", tmp_path / "robots")
+    assert "Dropped" not in (tmp_path / "robots.md").read_text()
+
+
 def test_steps_come_from_the_records_of_the_runs(write_evaluation, command, tmp_path):
     paths = [write_evaluation(seed=seed) for seed in range(3)]
     command(driver, "evaluation", *paths, "--output", tmp_path / "unknown")

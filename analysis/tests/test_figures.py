@@ -27,6 +27,18 @@ def test_the_csv_holds_median_and_quartiles_of_the_known_curves(write, command, 
     assert returns["step"].tolist() == [500_000 * k for k in range(1, 21)]
 
 
+def test_the_other_rule_for_a_fall_is_shown_with_the_length_of_the_episodes(write, command, tmp_path):
+    hands = {"scenario": "shadowhandover", "episode_return": 4.0}
+    lengths = np.arange(75.0, 55.0, -1.0)
+    metrics = [write(**hands), write(**hands, variant="fall=end", episode_cost=7.0, episode_length=lengths)]
+    drawn, caption = draw(command, tmp_path / "f", *metrics, name="figure_hands_fall")
+    by_quantity = {name: rows["median"].tolist() for name, rows in drawn.groupby("quantity")}
+    assert by_quantity == {"return": [4.0] * 20, "cost": [7.0] * 20, "length": lengths.tolist()}
+    assert "fall=end" in caption and "1 run, none missing" in caption and (drawn["bound"] == 2.5).all()
+    drawn, caption = draw(command, tmp_path / "f", metrics[0], name="figure_hands")
+    assert set(drawn["quantity"]) == {"return", "cost"} and "fall=end" not in caption
+
+
 def test_a_long_run_is_averaged_down_to_the_points_of_a_curve(write):
     frame = results.read([write(iterations=400, episode_return=np.tile([0.0, 1.0], 200))])
     drawn = curves.curves(frame, "algorithm")
@@ -138,7 +150,12 @@ def test_a_foreign_algorithm_gets_its_own_colour_and_changes_no_other():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in driver.MODULES if name not in ("benchmark", "evaluation", "verdict")]
+    "name",
+    [
+        name
+        for name, module in driver.MODULES.items()
+        if name != "benchmark" and module not in ("evaluation", "verdict")
+    ],
 )
 def test_artefacts_whose_runs_all_failed_still_exist_and_say_so(write, command, tmp_path, name):
     command(driver, name, header_only(write()), "--output", tmp_path / "t")

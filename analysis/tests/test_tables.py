@@ -57,6 +57,20 @@ def test_printed_tables_hold_every_number_of_the_paper(published_efficiency):
         assert all(f"| {value:.2f} |" in text for value in last)
 
 
+def test_scenarios_that_the_paper_did_not_time_stand_below_its_own(write, command, tmp_path):
+    metrics = [
+        write("shadowhandover", name, fps=fps, steps=200_000) for name, fps in (("macpo", 100), ("mafocops", 130))
+    ]
+    command(driver, "table1", *metrics, "--output", tmp_path / "t")
+    table = pd.read_csv(tmp_path / "t.csv")
+    ours = table[table["scenario"] == "shadowhandover"].set_index(["setting", "quantity"])
+    assert (
+        ours.loc[("mafocops/macpo", "improvement_percent"), "ours"] == pytest.approx(30) and ours["paper"].isna().all()
+    )
+    assert table["scenario"].iloc[-1] == "shadowhandover" and table["scenario"].nunique() == 14
+    assert "| ShadowHandOver (MuJoCo) | 100 | 130 | 30.00 | n/a |" in (tmp_path / "t.md").read_text()
+
+
 def test_repeats_are_summarised_by_their_median(write, command, tmp_path):
     metrics = [write(algorithm="happo", fps=fps, steps=200_000) for fps in (100, 200, 900)]
     command(driver, "table1", *metrics, "--output", tmp_path / "t")

@@ -469,3 +469,14 @@ def test_the_page_says_what_came_out_what_did_not_and_what_is_open(tmp_path):
     assert "not run here" in parts["Not compared"] and "subject" not in page
     empty = verdict._page(judge([rows_of_run("ant_2x4", "foreign")]))
     assert empty.count("Nothing.") == 4
+
+
+@pytest.mark.parametrize(("scenario", "times"), [("shadowhandover", 1), ("ant_2x4", 0)])
+def test_the_verdict_compares_no_number_of_the_hands_and_says_so_once(scenario, times, write, command, tmp_path):
+    metrics = tmp_path / f"runs/{scenario}/happo/default/seed0/metrics.csv"
+    metrics.parent.mkdir(parents=True)
+    write(scenario, "happo").rename(metrics)
+    command(driver, "verdict", metrics, "--output", tmp_path / "v")
+    assert (tmp_path / "v.md").read_text().count("PhysX numbers are not comparable") == times
+    rows = pd.read_csv(tmp_path / "v.csv")
+    assert "shadowhandover" not in set(rows["scenario"]) and rows["ours"].isna().all() == bool(times)
