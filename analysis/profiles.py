@@ -32,6 +32,7 @@ OF_PROFILES = (
 COUNTS = (2, 3, 4, 5, 7, 10, 15, 20, 30, 50)  # numbers of seeds that are looked at, and all there are
 SUBSETS = 50  # per number of seeds at the most
 RESAMPLES = 500  # of each subset's interval
+GAP = (0.55, 0.22)  # inches beside a panel and below it
 DODGE = 0.045  # between the points of two algorithms
 SCORES = {"return": "Return / HAPPO", "cost": "Cost / bound"}
 MEASURES = {"width": "Width of interval", "coverage": "Interval holds mean", "agreement": "Same conclusion"}
@@ -63,9 +64,9 @@ def profiles(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_profiles(drawn: pd.DataFrame) -> Figure:
     """Draw the performance profiles of return and cost side by side."""
-    style.use()
     lines = curves.algorithm_lines(drawn["line"])
-    figure, axes = curves.frame_axes(1, len(THRESHOLDS), lines)
+    figure, axes = style.panels(1, len(THRESHOLDS), curves.PANEL, GAP)
+    style.legend(figure, {line.label: {"color": line.colour} for line in lines} | {"safety bound": style.DASHED})
     for axis, (quantity, title) in zip(axes[0], THRESHOLDS.items(), strict=True):
         for line in reversed(lines):
             curve = drawn[(drawn["quantity"] == quantity) & (drawn["line"] == line.key)]
@@ -148,9 +149,9 @@ def agreement(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_seeds(drawn: pd.DataFrame) -> Figure:
     """Draw the MEASURES against the number of seeds, of return and cost side by side."""
-    style.use()
     lines = curves.algorithm_lines(drawn["line"])
-    figure, axes = curves.frame_axes(len(MEASURES), len(SCORES), lines, bound=False)
+    figure, axes = style.panels(len(MEASURES), len(SCORES), curves.PANEL, GAP)
+    style.legend(figure, {line.label: {"color": line.colour} for line in lines})
     sizes = sorted(drawn["seeds"].unique())
     for column, (quantity, title) in enumerate(SCORES.items()):
         panel = drawn[drawn["quantity"] == quantity]
