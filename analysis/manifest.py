@@ -54,12 +54,13 @@ def entry(path: str) -> dict:
         ValueError: the metrics file or the record beside it is damaged.
     """
     metrics, found = Path(path), results.record(path)
-    rows = files.rows(metrics, "a metrics file") if metrics.exists() else []
+    data = metrics.read_bytes() if metrics.exists() else None
+    rows = files.rows(metrics, "a metrics file", data) if data is not None else []
     known, trained = found or {}, len(rows) > 1
     return {
         "path": path,
         "status": known.get("status") if trained else "failed" if rows else "missing",
-        "sha256": hashlib.sha256(metrics.read_bytes()).hexdigest() if rows else None,
+        "sha256": hashlib.sha256(data).hexdigest() if data is not None else None,
         "law_hash": _law_hash(rows) if rows else None,
         "recorded": found is not None and trained,
         **{key: known.get(key) for key in (*KEPT, "settings", "versions", "hardware")},
