@@ -20,12 +20,6 @@ PER_ROW = 4
 PANEL, GAP = (2.75, 2.2), (0.55, 0.75)  # inches: width and height of a panel; beside it and below
 ROOM = 1.6  # factor in cost left free beside the bound and the outer points, for names
 LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
-AT_TOP = {
-    "xycoords": ("data", "axes fraction"),
-    "textcoords": "offset points",
-    "fontsize": style.SIZE,
-    "color": style.INK,
-}
 CAPTION = (
     "Pareto view. Final return against final cost (mean over the last tenth of the steps, logarithmic): small points "
     "are seeds, large ones medians over seeds of either; dashed: safety bound, shaded: above it."
@@ -71,7 +65,8 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.locator_params(axis="y", nbins=5)
     axis.margins(y=0.12)
-    axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **AT_TOP)
+    top = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **top, fontsize=style.SIZE, color=style.INK)
     axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
 
 
@@ -102,8 +97,6 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     frame = results.read(paths)
     drawn = tidy(frame)
     runs = results.runs(results.default(frame))
-    clipped = (
-        [f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}."] if (drawn["final_cost"] < LEAST_COST).any() else []
-    )
-    says = " ".join([CAPTION, *clipped])
+    clipped = (drawn["final_cost"] < LEAST_COST).any()
+    says = CAPTION + (f" Costs below {LEAST_COST:g} stand at {LEAST_COST:g}." if clipped else "")
     return artefact.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))

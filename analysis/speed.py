@@ -112,14 +112,10 @@ def _speeds(frame: pd.DataFrame) -> Printed:
     """Return the layout of all measurements."""
     header = ["Scenario", "Algorithm", "Physics", "Collect", "Update", "End to end", "Ratio", "Peak RSS (MiB)"]
     decimals = dict.fromkeys(SPEEDS, 0) | {"ratio": 2, "peak_rss_mib": 0}
-    rows = [
-        [
-            SCENARIOS[row["scenario"]].title,
-            results.label(row["algorithm"]),
-            *(artefact.number(row[name], places) for name, places in decimals.items()),
-        ]
-        for _, row in frame.iterrows()
-    ]
+    rows = []
+    for row in frame.to_dict("records"):
+        names = [SCENARIOS[row["scenario"]].title, results.label(row["algorithm"])]
+        rows.append([*names, *(artefact.number(row[name], places) for name, places in decimals.items())])
     return Printed([("", name) for name in header], rows)
 
 
@@ -147,14 +143,12 @@ def _speed_ups(frame: pd.DataFrame) -> Printed:
 def _says(frame: pd.DataFrame) -> str:
     """Return what was measured and how."""
     threads = " or ".join(f"{number:g}" for number in sorted(frame["threads"].unique()))
-    return " ".join(
-        [
-            "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, "
-            "medians over rounds of one iteration after a warm-up; ratio: end to end / physics.",
-            "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps "
-            "per second end to end.",
-            f"{artefact.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
-        ]
+    return (
+        "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, "
+        "medians over rounds of one iteration after a warm-up; ratio: end to end / physics. "
+        "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps "
+        "per second end to end. "
+        f"{artefact.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics."
     )
 
 
