@@ -109,27 +109,28 @@ def _sums(runs: list[Run], keys: tuple[str, ...], width: int) -> list[Text]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(" ".join(getattr(run.place, key) for key in keys), []).append(run)
-    rows = [(title, _states(group), *_medians(group)[: len(medians)]) for title, group in groups.items()]
+    rows = [(title, *_sum(group)[: 1 + len(medians)]) for title, group in groups.items()]
     return _table(("All others", "Runs", *medians), width, rows)
 
 
-def _states(group: list[Run]) -> str:
-    """Return how many runs of a group are complete and evaluated, in words."""
-    complete = sum(run.state != "waiting" for run in group)
+def _sum(group: list[Run]) -> tuple[str, str, str]:
+    """Return how many runs of a group are complete and evaluated, and medians of return and cost, as text."""
+    complete = [run for run in group if run.state != "waiting"]
     evaluated = sum(run.state == "evaluated" for run in group)
-    return f"{complete} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
-
-
-def _medians(group: list[Run]) -> tuple[str, str]:
-    """Return the medians of return and cost of a group's complete main runs, as text."""
-    main = [run for run in group if run.state != "waiting" and run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
-    value, cost = (
-        [number for run in main if (number := getattr(run, field)) is not None] for field in ("episode_return", "cost")
-    )
+    states = f"{len(complete)} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
+    main = [run for run in complete if run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
     bound = main[0].bound if main else None
-    return _decimal(statistics.median(value) if value else None), _cost(
-        statistics.median(cost) if cost else None, bound
+    return (
+        states,
+        _decimal(_median(run.episode_return for run in main)),
+        _cost(_median(run.cost for run in main), bound),
     )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Return the median of those values that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _decimal(value: float | None) -> str:
