@@ -25,21 +25,13 @@ from workflow.progress import Run
 
 INTERVAL = 2.0  # seconds between two redraws
 LEAST = 72  # columns that a table has; of a narrower terminal the right ones are cut off
-STYLES = {
-    "running": "green",
-    "failed": "bold red",
-    "stalled": "yellow",
-    "complete": "",
-    "evaluated": "",
-    "waiting": "dim",
-}
-LISTED = ("running", "failed", "stalled")  # run by run, whatever the height
+LISTED = {"running": "green", "failed": "bold red", "stalled": "yellow"}  # run by run, whatever the height
+STYLES = LISTED | {"complete": "", "evaluated": "", "waiting": "dim"}
 
 
 def lines(runs: list[Run], width: int, height: int | None = None) -> list[Text]:
     """Return the table of `runs` as lines of at most `width` columns, at most `height` of them unless that is None."""
-    order = list(STYLES)
-    ordered = sorted(runs, key=lambda run: order.index(run.state))
+    ordered = sorted(runs, key=lambda run: list(STYLES).index(run.state))
     if height is None or len(runs) < height:
         whole = _listed(ordered, width)
         if height is None or len(whole) <= height:
@@ -64,10 +56,11 @@ def _cut(table: list[Text], height: int) -> list[Text]:
 def _table(columns: Iterable[str], width: int, rows: Iterable[tuple[str | Text, ...]]) -> list[Text]:
     """Return the lines of a table whose second column wraps; those after it are numbers. A narrow terminal cuts it."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), width=max(width, LEAST), header_style="bold")
-    for number, name in enumerate(columns):
-        here = number == 1
-        options = {"ratio": 1, "overflow": "fold"} if here else {"no_wrap": True}
-        table.add_column(name, justify="right" if number > 1 else "left", **options)
+    first, second, *others = columns
+    table.add_column(first, no_wrap=True)
+    table.add_column(second, ratio=1, overflow="fold")
+    for name in others:
+        table.add_column(name, no_wrap=True, justify="right")
     for row in rows:
         table.add_row(*row)
     rendered = Console(width=max(width, LEAST)).render_lines(table, pad=False)
