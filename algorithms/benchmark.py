@@ -71,7 +71,7 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
     collector = Collector(env, task.config.rollout_length, task.seed)
     samples = task.config.num_envs * task.config.rollout_length
     found = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(1 + rounds):
             env.states, env.controls = [], []
             start = time.perf_counter()

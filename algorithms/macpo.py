@@ -113,7 +113,7 @@ class MACPO:
         costs = [batch.like_log_prob(cost) * on_cost for cost in batch.cost_advantage.T]
         signals = np.stack([-batch.advantage, *costs])  # (1 + C, B): each mean(ratio * signal) is to be decreased
         slopes = signals * ratio / rows
-        gradients = torch.stack([actor.finite(actor.gradient(policy, batch.action, s)).clone() for s in slopes])
+        gradients = torch.stack([actor.finite(actor.gradient(policy, batch.action, s)) for s in slopes])
 
         def hessian(direction: Tensor) -> Tensor:
             product = actor.fisher_vector_product(policy, direction)

@@ -56,7 +56,7 @@ def _serve(connection, arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process as well: no traceback
     torch.set_num_threads(1)
     critics = Critics(*arguments)
-    with torch.inference_mode(), contextlib.suppress(EOFError, OSError, ArithmeticError):
+    with torch.no_grad(), contextlib.suppress(EOFError, OSError, ArithmeticError):
         while True:
             state, *work = pickle.loads(connection.recv_bytes())  # send() would pass tensors on as file descriptors
             critics.load_state_dict(state)

@@ -52,7 +52,7 @@ class Critics:
 
     def normalised(self, observation: Tensor) -> np.ndarray:
         """Return the networks' outputs (B, 1 + C), in units of the normaliser."""
-        return torch.cat([network.forward(observation, taped=False) for network in self.networks], 1).cpu().numpy()
+        return np.concatenate([network.forward(observation, taped=False) for network in self.networks], 1)
 
     def denormalise(self, output: np.ndarray) -> np.ndarray:
         """Return values (..., 1 + C) of outputs, in units of reward and cost."""
@@ -72,10 +72,10 @@ class Critics:
         for _ in range(self.config.critic_epochs):
             for seen, *rows in minibatches(columns, self.config.critic_minibatch_size, self.generator):
                 for k, (network, optimiser) in enumerate(models):
-                    value = network.forward(seen).cpu().numpy()
+                    value = network.forward(seen)
                     slope = value_loss_slope(value[:, 0], rows[k], rows[k + len(models)], self.config)
-                    gradient = network.backward(torch.from_numpy(slope[:, None] / len(seen)).to(self.device))
-                    if not optimiser.step(network.theta, gradient):
+                    gradient = network.backward(slope[:, None] / len(seen))
+                    if not optimiser.step(gradient):
                         raise NotFinite(
                             f"critic of {f'cost {k - 1}' if k else 'the reward'}",
                             {"parameter": network.theta, "observation": seen, "target": rows[k], "value": value}

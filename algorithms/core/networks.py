@@ -1,25 +1,30 @@
-"""Networks of the MACPO code base with their derivatives written out, on one flat parameter vector each.
+"""The network of actors and critics, and the two ways in which it is computed.
 
-The architecture is fixed (LayerNorm on the input, then Linear - ReLU - LayerNorm twice, then Linear; original code,
-r_actor_critic.py and mlp.py), so the backward pass is a page of matrix products. At minibatches of 256 rows an
-autograd graph costs three times the arithmetic; this is what makes training run at the speed of the physics. The
-tests hold every derivative here against autograd. One flat vector per network makes Adam, trust-region steps and
-checkpoints one-liners.
+`layers` is the network (original code, r_actor_critic.py and mlp.py). `MLP` keeps its parameters in one flat vector, so
+that Adam, trust-region steps and checkpoints are one-liners. What needs its arithmetic asks `MLP`, which has it done by
 
-Networks are torch, on a GPU if there is one. What has a few numbers per row (log-probabilities, KL, the slopes of a
-loss) is NumPy everywhere: operations on so little data take torch more than twice as long.
+    Compiled  on a CPU: the kernels of kernels.py. A minibatch is so small that starting torch's operations, one by one
+              and once more for autograd, would take several times as long as what they compute.
+    Autograd  on a GPU, and where no kernel can be compiled. The tests hold `Compiled` against it.
+
+Observations and parameters are torch, on a GPU if there is one. What has a few numbers per row (outputs,
+log-probabilities, KL, the slopes of a loss) is NumPy everywhere: operations on so little data take torch more than
+twice as long.
 """
 
+import functools
 import math
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 import torch
-from torch import Tensor
-
-EPS_NORM = 1e-5  # of LayerNorm, PyTorch's default
-CHUNK = 1024  # rows at a time: larger batches go through in chunks, so that activations stay in the cache
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 
 class NotFinite(ArithmeticError):
@@ -41,8 +46,20 @@ class NotFinite(ArithmeticError):
         return f"{self.place}: {self.name} is not finite"
 
 
+def layers(sizes: tuple[int, ...]) -> nn.Sequential:
+    """Return the network: LayerNorm of the input, Linear - ReLU - LayerNorm for each hidden layer, and Linear.
+
+    Args:
+        sizes: input size, hidden sizes, output size.
+    """
+    modules: list[nn.Module] = [nn.LayerNorm(sizes[0])]
+    for i, o in pairwise(sizes[:-1]):
+        modules += [nn.Linear(i, o), nn.ReLU(), nn.LayerNorm(o)]
+    return nn.Sequential(*modules, nn.Linear(*sizes[-2:]))
+
+
 class MLP:
-    """Multi-layer perceptron with LayerNorm; `theta` (P,) holds all parameters, `grad` (P,) the last gradient."""
+    """The network of `layers` as a function of `theta` (P,), which is `module`'s parameters and `extra` more."""
 
     def __init__(self, sizes: tuple[int, ...], output_gain: float, generator: torch.Generator, extra: int = 0) -> None:
         """Initialise orthogonally: gain sqrt(2) for hidden layers, `output_gain` for the last; zero biases.
@@ -51,139 +68,183 @@ class MLP:
             sizes: input size, hidden sizes, output size.
             output_gain: gain of the last layer.
             generator: source of the initial weights.
-            extra: further parameters (the policy's std) kept at the end of `theta`.
+            extra: further parameters (the policy's std), kept at the end of `theta`.
         """
-        self.sizes = sizes
-        shapes = [(sizes[0],), (sizes[0],)]  # LayerNorm: weight, bias
-        for i, o in pairwise(sizes[:-1]):
-            shapes += [(i, o), (o,), (o,), (o,)]  # Linear: weight, bias; LayerNorm: weight, bias
-        shapes += [sizes[-2:], (sizes[-1],), (extra,)]
-        self._shapes = shapes
-        self.bind(torch.zeros(sum(math.prod(s) for s in shapes)))
-        for k, view in enumerate(self.parameters[:-1]):
-            if view.dim() == 2:
-                last = k == len(shapes) - 3
-                torch.nn.init.orthogonal_(view, output_gain if last else math.sqrt(2), generator=generator)
-            elif k == 0 or (k >= 2 and (k - 2) % 4 == 2):
-                view.fill_(1.0)
+        self.sizes, self.module = sizes, layers(sizes)
+        linear = [module for module in self.module if isinstance(module, nn.Linear)]
+        for module in linear:
+            nn.init.orthogonal_(module.weight, output_gain if module is linear[-1] else math.sqrt(2), generator)
+            nn.init.zeros_(module.bias)
+        self.bind(torch.cat([parameters_to_vector(self.module.parameters()).detach(), torch.zeros(extra)]))
 
     def bind(self, theta: Tensor) -> None:
         """Use `theta` (P,) as the parameters: views, not copies."""
-        self.theta, self.grad, self._part = theta, torch.zeros_like(theta), torch.zeros_like(theta)
-        self.parameters, self._grads, self._parts = map(self._views, (self.theta, self.grad, self._part))
-        self._tapes: tuple[list[tuple[Tensor, ...]], ...] = ()
+        self.theta = theta
+        vector_to_parameters(theta, self.module.to(theta).parameters())
+        compiled = theta.device.type == "cpu" and kernels()
+        self._way = Compiled(compiled, theta, self.sizes) if compiled else Autograd(self.module, len(theta))
 
-    def _views(self, flat: Tensor) -> list[Tensor]:
-        parts = flat.split([math.prod(s) for s in self._shapes])
-        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
-
-    def forward(self, x: Tensor, taped: bool = True) -> Tensor:
-        """Map x (B, I) to (B, O); with `taped`, keep what `backward` and `jvp` need."""
-        outputs, tapes = zip(*map(self._forward, _chunks(x)), strict=True)
+    def forward(self, x: Tensor, taped: bool = True) -> np.ndarray:
+        """Map x (B, I) to (B, O); with `taped`, keep what derivatives need: they refer to the last x so mapped."""
         if taped:
-            self._tapes = tapes
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+            self.taped_input = x
+        return self._way.forward(x, taped)
 
-    def _forward(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Map one chunk; the tape has a row per LayerNorm: its input, mean, 1 / deviation and output."""
-        p = self.parameters
-        h, mean, rstd = torch.native_layer_norm(x, (x.shape[1],), p[0], p[1], EPS_NORM)
-        tape = [(x, mean, rstd, h)]
-        for k in range(2, len(p) - 3, 4):
-            a = torch.addmm(p[k + 1], h, p[k]).relu_()
-            h, mean, rstd = torch.native_layer_norm(a, (a.shape[1],), p[k + 2], p[k + 3], EPS_NORM)
-            tape.append((a, mean, rstd, h))
-        return torch.addmm(p[-2], h, p[-3]), tape
+    def backward(self, dy: np.ndarray) -> Tensor:
+        """Return the gradient (P,) of sum(dy * output) for dy (B, O)."""
+        return self._way.backward(dy)
 
-    def backward(self, dy: Tensor) -> Tensor:
-        """Return the gradient (P,) of sum(dy * output) over the last taped forward; dy (B, O). Valid until the next."""
-        for k, (tape, rows) in enumerate(zip(self._tapes, _chunks(dy), strict=True)):
-            self._backward(tape, rows, self._parts if k else self._grads)
-            if k:
-                self.grad.add_(self._part)
-        return self.grad
+    def jvp(self, direction: Tensor) -> np.ndarray:
+        """Return the change (B, O) of the output along `direction` (P,), to first order."""
+        return self._way.jvp(direction)
 
-    def _backward(self, tape: list[tuple[Tensor, ...]], dy: Tensor, g: list[Tensor]) -> None:
-        """Write the gradient of one chunk into the views `g`."""
-        p = self.parameters
-        torch.mm(tape[-1][3].t(), dy, out=g[-3])
-        torch.sum(dy, 0, out=g[-2])
-        dh = torch.mm(dy, p[-3].t())
-        for layer in range(len(tape) - 1, 0, -1):
-            k = 4 * layer - 2
-            a, mean, rstd, _ = tape[layer]
-            dh, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
-                dh, a, (a.shape[1],), mean, rstd, p[k + 2], p[k + 3], (True, True, True)
-            )
-            g[k + 2].copy_(dweight)
-            g[k + 3].copy_(dbias)
-            dz = torch.ops.aten.threshold_backward(dh, a, 0.0)  # zero where ReLU was
-            torch.mm(tape[layer - 1][3].t(), dz, out=g[k])
-            torch.sum(dz, 0, out=g[k + 1])
-            dh = torch.mm(dz, p[k].t())
-        x, mean, rstd, _ = tape[0]
-        _, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
-            dh, x, (x.shape[1],), mean, rstd, p[0], p[1], (False, True, True)
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
+        """Return J^T diag(metric) J d (P,) of d = `direction` (P,), metric (O,), with J the output's Jacobian."""
+        return self._way.gauss_newton(direction, metric)
+
+
+class Autograd:
+    """The arithmetic of `MLP` by torch."""
+
+    def __init__(self, module: nn.Sequential, size: int) -> None:
+        """Differentiate `module` with respect to its parameters, the first of P = `size`."""
+        self._module, self._names = module, [name for name, _ in module.named_parameters()]
+        self._parameters = list(module.parameters())
+        self._size = size
+
+    def forward(self, x: Tensor, taped: bool) -> np.ndarray:
+        """See `MLP`."""
+        with torch.set_grad_enabled(taped):
+            output = self._module(x)
+        if taped:
+            self._input, self._output = x, output
+        return output.detach().cpu().numpy()
+
+    def backward(self, dy: np.ndarray) -> Tensor:
+        """See `MLP`."""
+        return self._backward(torch.from_numpy(dy).to(self._output.device))
+
+    def _backward(self, dy: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(self._output, self._parameters, dy, retain_graph=True)
+        flat = parameters_to_vector(gradients)
+        return torch.cat([flat, flat.new_zeros(self._size - len(flat))])
+
+    def jvp(self, direction: Tensor) -> np.ndarray:
+        """See `MLP`."""
+        return self._jvp(direction).cpu().numpy()
+
+    def _jvp(self, direction: Tensor) -> Tensor:
+        parts = direction[: sum(map(Tensor.numel, self._parameters))].split([p.numel() for p in self._parameters])
+        tangents = tuple(part.view_as(p) for part, p in zip(parts, self._parameters, strict=True))
+
+        def output(*parameters: Tensor) -> Tensor:
+            named = dict(zip(self._names, parameters, strict=True))
+            return torch.func.functional_call(self._module, named, self._input)
+
+        return torch.func.jvp(output, tuple(p.detach() for p in self._parameters), tangents)[1]
+
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
+        """See `MLP`."""
+        return self._backward(self._jvp(direction) * torch.from_numpy(metric).to(direction.device))
+
+
+class Compiled:
+    """The arithmetic of `MLP` by compiled kernels; its arrays are torch's memory, where their size is measured."""
+
+    def __init__(self, module: ModuleType, theta: Tensor, sizes: tuple[int, ...]) -> None:
+        """Compute with the kernels of `module`, on `theta` (P,) where it lies."""
+        self._kernels, self._theta, self._sizes = module, theta.numpy(), np.array(sizes)
+        self._per_row = module.tape_size(self._sizes)
+        self._work = [self._space(module.folded_size(self._sizes)), self._space(0)]  # of evaluations
+        self._kept = [self._space(module.folded_size(self._sizes)), self._space(0)]  # of taped outputs
+        self._rows = 0
+
+    def _space(self, size: int) -> np.ndarray:
+        return torch.empty(size, dtype=torch.from_numpy(self._theta).dtype).numpy()
+
+    def forward(self, x: Tensor, taped: bool) -> np.ndarray:
+        """See `MLP`."""
+        space, rows = (self._kept, len(x)) if taped else (self._work, min(len(x), self._kernels.CHUNK))
+        if len(space[1]) < rows * self._per_row:
+            space[1] = self._space(rows * self._per_row)
+        if taped:
+            self._rows = rows
+        return self._kernels.forward(self._theta, self._sizes, x.contiguous().numpy(), *space, taped)
+
+    def backward(self, dy: np.ndarray) -> Tensor:
+        """See `MLP`."""
+        return torch.from_numpy(
+            self._kernels.backward(self._theta, self._sizes, *self._kept, np.ascontiguousarray(dy))
         )
-        g[0].copy_(dweight)
-        g[1].copy_(dbias)
 
-    def taped_input(self) -> Tensor:
-        """Return the rows (B, I) of the last taped forward."""
-        return torch.cat([tape[0][0] for tape in self._tapes])
+    def jvp(self, direction: Tensor) -> np.ndarray:
+        """See `MLP`."""
+        return self._kernels.jvp(self._theta, self._sizes, *self._kept, self._rows, direction.numpy())
 
-    def jvp(self, direction: Tensor) -> Tensor:
-        """Return the change (B, O) of the last taped output along `direction` (P,), to first order."""
-        views = self._views(direction)
-        return torch.cat([self._jvp(tape, views) for tape in self._tapes])
-
-    def _jvp(self, tape: list[tuple[Tensor, ...]], v: list[Tensor]) -> Tensor:
-        """Return the change of one chunk's output."""
-        p = self.parameters
-        x, mean, rstd, h = tape[0]
-        dh = torch.addcmul(v[1], (x - mean).mul_(rstd), v[0])
-        for layer in range(1, len(tape)):
-            k = 4 * layer - 2
-            dz = torch.addmm(v[k + 1], h, v[k]).addmm_(dh, p[k])
-            a, mean, rstd, h = tape[layer]
-            normal = (a - mean).mul_(rstd)
-            da = torch.ops.aten.threshold_backward(dz, a, 0.0)
-            change, _, _ = torch.ops.aten.native_layer_norm_backward(  # the Jacobian of `normal` is symmetric
-                da, a, (a.shape[1],), mean, rstd, None, None, (True, False, False)
-            )
-            dh = torch.addcmul(v[k + 3], normal, v[k + 2]).addcmul_(change, p[k + 2])
-        return torch.addmm(v[-2], h, v[-3]).addmm_(dh, p[-3])
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
+        """See `MLP`."""
+        work = (self._theta, self._sizes, *self._kept, self._rows, direction.numpy(), metric)
+        return torch.from_numpy(self._kernels.gauss_newton(*work))
 
 
-def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
-    return rows.split(CHUNK) if len(rows) > CHUNK else (rows,)
+@functools.cache
+def kernels() -> ModuleType | None:
+    """Return the module of compiled kernels; None, and a warning, where there is no compiler.
+
+    What can go wrong is a compiler's business (no numba, one too old for this NumPy, a disk without space, a processor
+    it does not know), and training is possible all the same: hence every exception.
+    """
+    try:
+        from . import kernels as module
+
+        with patience("compiling the network's kernels; once per machine, some ten seconds"):
+            module.compile_all()
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        print(f"warning: no compiled kernels ({reason}); torch's autograd takes several times longer", file=sys.stderr)
+        return None
+    return module
+
+
+@contextmanager
+def patience(text: str) -> Iterator[None]:
+    """Say what one waits for, if the block takes more than 1.5 seconds."""
+    timer = threading.Timer(1.5, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Adam:
     """Adam (Kingma and Ba 2015) on one flat vector, with the gradient's norm clipped first.
 
-    The step is PyTorch's own fused kernel; `torch.optim` around it would cost every process 1.6 s of importing, and
-    each step more than the network's backward.
+    `torch.optim` would cost every process 1.6 s of importing, and each step more than the network's backward.
     """
 
     def __init__(self, theta: Tensor, lr: float, max_grad_norm: float, eps: float = 1e-5) -> None:
         """Start with zero moments; eps 1e-5 as in the MACPO code base."""
-        self.lr, self.max_grad_norm, self.eps = lr, max_grad_norm, eps
+        self.theta, self.lr, self.max_grad_norm, self.eps = theta, lr, max_grad_norm, eps
         self.m, self.v = torch.zeros_like(theta), torch.zeros_like(theta)
-        self.t = torch.zeros((), device=theta.device)  # steps taken
+        self.t = torch.zeros(1, dtype=torch.float64)  # steps taken
+        self._kernels = kernels() if theta.device.type == "cpu" else None
 
-    def step(self, theta: Tensor, grad: Tensor) -> bool:
-        """Move `theta` (P,) one step against `grad` (P,), which is clipped in place; False if `grad` is not finite."""
+    def step(self, grad: Tensor) -> bool:
+        """Move `theta` (P,) one step against `grad` (P,); False if `grad` is not finite."""
+        if self._kernels:
+            arrays = (tensor.numpy() for tensor in (self.theta, grad, self.m, self.v, self.t))
+            return self._kernels.adam(*arrays, self.lr, self.max_grad_norm, self.eps)
         norm = float(torch.linalg.vector_norm(grad)) + 1e-6  # as in PyTorch
         if not math.isfinite(norm):
             return False
-        if norm > self.max_grad_norm:
-            grad.mul_(self.max_grad_norm / norm)
-        self.t.add_(1)
-        torch._fused_adam_(
-            *([tensor] for tensor in (theta, grad, self.m, self.v)), [], [self.t],
-            lr=self.lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
-        )  # fmt: skip
+        grad = grad * min(1.0, self.max_grad_norm / norm)
+        self.t += 1
+        self.m.lerp_(grad, 0.1)
+        self.v.mul_(0.999).addcmul_(grad, grad, value=0.001)
+        first, second = 1 - 0.9 ** float(self.t), 1 - 0.999 ** float(self.t)
+        self.theta.addcdiv_(self.m, (self.v / second).sqrt_().add_(self.eps), value=-self.lr / first)
         return True
 
     def state_dict(self) -> dict:

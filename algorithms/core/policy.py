@@ -1,6 +1,7 @@
 """The policy of one agent: a diagonal Gaussian with its log-probability, its KL and their derivatives."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,10 @@ class Gaussian(NamedTuple):
         ratio = np.square(self.std) / variance
         return np.square(self.mean - other.mean) @ (0.5 / variance) + 0.5 * (ratio - 1 - np.log(ratio)).sum()
 
+    def entropy(self) -> np.ndarray:
+        """Return the entropy (), a sum over action dimensions; it is the same at all observations."""
+        return np.asarray(np.log(self.std).sum() + len(self.std) * 0.5 * math.log(2 * math.pi * math.e), self.std.dtype)
+
 
 class Actor(MLP):
     """A Gaussian policy with a state-independent std, and its optimiser."""
@@ -45,8 +50,9 @@ class Actor(MLP):
     ) -> None:
         """Start with mean near 0 (last gain 0.01) and std 0.5 sigmoid(1) = 0.3655."""
         super().__init__((observation_size, *hidden, action_size), 0.01, generator, extra=action_size)
-        self.parameters[-1].fill_(1.0)
+        self.theta[-action_size:] = 1.0
         self.action_size = action_size
+        self._policy: Gaussian | None = None  # the last one that `gradient` can refer to
         self._cause: dict[str, np.ndarray] = {}  # what the last gradient was computed from, should it not be finite
         self.optimiser = Adam(self.theta, lr, max_grad_norm)
 
@@ -56,12 +62,12 @@ class Actor(MLP):
         self.optimiser = Adam(self.theta, self.optimiser.lr, self.optimiser.max_grad_norm)
 
     def descend(self, gradient: Tensor) -> None:
-        """Take one Adam step against `gradient` (P,), which is clipped in place.
+        """Take one Adam step against `gradient` (P,).
 
         Raises:
             NotFinite: it is not finite; the parameters stay.
         """
-        if not self.optimiser.step(self.theta, gradient):
+        if not self.optimiser.step(gradient):
             raise self.fault(gradient)
 
     def finite(self, gradient: Tensor) -> Tensor:
@@ -72,7 +78,7 @@ class Actor(MLP):
 
     def fault(self, gradient: Tensor) -> NotFinite:
         """Return the error that `gradient` is not finite, with the minibatch it came from."""
-        cause = {"parameter": self.theta, "observation": self.taped_input(), **self._cause}
+        cause = {"parameter": self.theta, "observation": self.taped_input, **self._cause}
         return NotFinite("policy", cause | {"gradient": gradient})
 
     def state_dict(self) -> dict:
@@ -86,11 +92,14 @@ class Actor(MLP):
 
     def std(self) -> np.ndarray:
         """Return the standard deviations (A,)."""
-        return STD_SCALE / (1 + np.exp(-self.parameters[-1].cpu().numpy()))
+        return STD_SCALE / (1 + np.exp(-self.theta[-self.action_size :].cpu().numpy()))
 
     def policy(self, observation: Tensor, taped: bool = True) -> Gaussian:
         """Return the policy at observation (B, O); with `taped`, `gradient` refers to it until the next."""
-        return Gaussian(self.forward(observation, taped).cpu().numpy(), self.std())
+        policy = Gaussian(self.forward(observation, taped), self.std())
+        if taped:
+            self._policy = policy
+        return policy
 
     def gradient(
         self,
@@ -110,7 +119,11 @@ class Actor(MLP):
             old: the policy pi_k of KL(pi || pi_k), needed with d_kl.
             d_kl: dL/d KL(pi || pi_k) (B,).
             d_entropy: dL/d entropy of each action dimension.
+
+        Raises:
+            ValueError: `policy` is not the last one: the network has forgotten what it was computed from.
         """
+        self._check_last(policy)
         self._cause = {"mean": policy.mean, "action": action, "d_log_prob": d_log_prob}
         if d_kl is not None:
             self._cause["d_kl"] = d_kl
@@ -123,10 +136,40 @@ class Actor(MLP):
             old_variance = np.square(old.std)
             d_mean += (policy.mean - old.mean) * d_kl[:, None] / old_variance
             d_log_std += (variance / old_variance - 1) * d_kl.sum()
-        self.backward(torch.from_numpy(d_mean).to(self.theta.device))
+        gradient = self.backward(d_mean)
         slope = 1 - policy.std / STD_SCALE  # d log std / d p
-        self._grads[-1].copy_(torch.from_numpy(d_log_std * slope))
-        return self.grad
+        gradient[-self.action_size :] = torch.from_numpy(d_log_std * slope)
+        return gradient
+
+    def gradient_of(
+        self,
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+        policy: Gaussian,
+        action: np.ndarray,
+        old: Gaussian | None = None,
+    ) -> Tensor:
+        """Return the gradient (P,) of `loss(log_prob, kl, entropy)`, a scalar, by autograd over these few rows alone.
+
+        Args:
+            loss: of log pi(action) (B,), KL(pi || pi_k) (B,) and the entropy (), a sum over action dimensions.
+            policy: what `policy(observation)` returned last.
+            action: (B, A).
+            old: the policy pi_k; without it kl is zero.
+
+        Raises:
+            ValueError: `policy` is not the last one.
+        """
+        kl = np.zeros(len(action), action.dtype) if old is None else policy.kl(old)
+        rows = [torch.from_numpy(row).requires_grad_() for row in (policy.log_prob(action), kl, policy.entropy())]
+        with torch.enable_grad():
+            value = loss(*rows)
+        slopes = torch.autograd.grad(value, rows, allow_unused=True, materialize_grads=True)
+        d_log_prob, d_kl, d_entropy = (slope.numpy() for slope in slopes)
+        return self.gradient(policy, action, d_log_prob, old, None if old is None else d_kl, float(d_entropy))
+
+    def _check_last(self, policy: Gaussian) -> None:
+        if policy is not self._policy:
+            raise ValueError("the policy is not what policy(observation) returned last: derivatives refer to the last")
 
     def fisher_vector_product(self, policy: Gaussian, direction: Tensor) -> Tensor:
         """Return F v (P,), F the mean Fisher matrix at the taped observations: the Hessian of KL(pi_k || pi) at pi_k.
@@ -134,7 +177,8 @@ class Actor(MLP):
         For a Gaussian F = J^T diag(1 / std^2) J / B for the mean, and 2 (d log std / d p)^2 for the std: no double
         backward through the KL is needed.
         """
-        std = torch.from_numpy(policy.std).to(direction.device)
-        self.backward(self.jvp(direction).div_(std.square() * len(policy.mean)))
-        torch.mul(2 * (1 - std / STD_SCALE).square(), direction[-self.action_size :], out=self._grads[-1])
-        return self.grad
+        self._check_last(policy)
+        product = self.gauss_newton(direction, 1 / (np.square(policy.std) * policy.mean.dtype.type(len(policy.mean))))
+        curvature = torch.from_numpy(2 * np.square(1 - policy.std / STD_SCALE)).to(direction.device)
+        product[-self.action_size :] = curvature * direction[-self.action_size :]
+        return product

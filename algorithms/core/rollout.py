@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .networks import EPS_NORM, NotFinite
+from .networks import NotFinite
 from .policy import Actor
 
 
@@ -36,13 +36,16 @@ class Ensemble:
     operations.
     """
 
+    @torch.no_grad()
     def __init__(self, actors: list[Actor]) -> None:
         """Copy the present parameters of `actors` (one per agent; the same object may appear several times)."""
         self._layers = []
-        for k in range(0, len(actors[0].parameters) - 3, 4):
-            scale, shift, weight, bias = (
-                torch.stack([actor.parameters[j].cpu() for actor in actors]) for j in range(k, k + 4)
-            )
+        modules = [actor.module for actor in actors]
+        for k in range(0, len(modules[0]), 3):  # LayerNorm, Linear, ReLU
+            normal, linear = [module[k] for module in modules], [module[k + 1] for module in modules]
+            scale, shift = (torch.stack([getattr(m, name) for m in normal]).cpu() for name in ("weight", "bias"))
+            weight, bias = (torch.stack([getattr(m, name) for m in linear]).cpu() for name in ("weight", "bias"))
+            weight = weight.transpose(1, 2)  # (N, I, O)
             folded = torch.baddbmm(bias[:, None], shift[:, None], weight)  # (N, 1, O)
             self._layers.append((folded, weight * scale[:, :, None]))
         self.std = torch.from_numpy(np.stack([actor.std() for actor in actors]))[:, None]  # (N, 1, A)
@@ -51,9 +54,9 @@ class Ensemble:
         """Return the means (N, E, A) at observation (N, E, O)."""
         h = observation
         for bias, weight in self._layers[:-1]:
-            h = torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:], eps=EPS_NORM), weight).relu_()
+            h = torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:]), weight).relu_()
         bias, weight = self._layers[-1]
-        return torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:], eps=EPS_NORM), weight)
+        return torch.baddbmm(bias, torch.layer_norm(h, h.shape[-1:]), weight)
 
 
 class Collector:

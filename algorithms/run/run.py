@@ -70,7 +70,7 @@ class Run:
         if state := checkpoint.load(folder, task.identity()):
             self._restore(state)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def train(self, report: Callable[[dict, float], None]) -> None:
         """Train to the end; `report(row, seconds_left)` is called after every iteration.
 
@@ -105,7 +105,7 @@ class Run:
         self._save_policy()
         write_record(self.folder, record | {"status": "complete", "ended": now()} | self._spent())
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def iterate(self) -> dict:
         """Collect one rollout, learn from it, and return its row of metrics."""
         learner, device = self.learner, self.device

@@ -30,12 +30,12 @@ class Plain:
         self.net = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-2], sizes[-1]))
 
     def named(self, theta: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """Cut `theta` into the modules' parameters (weights of Linear are stored input by output) and the rest."""
+        """Cut `theta` into the modules' parameters and the rest."""
         found, at = {}, 0
         for name, parameter in self.net.named_parameters():
             part = theta[at : at + parameter.numel()]
             at += parameter.numel()
-            found[name] = part.view(parameter.shape[::-1]).T if parameter.dim() == 2 else part
+            found[name] = part.view(parameter.shape)
         return found, theta[at:]
 
     def output(self, theta: torch.Tensor, observation: torch.Tensor) -> torch.Tensor:

@@ -153,7 +153,7 @@ def test_critics_beside_the_actors_learn_the_same_even_if_their_process_is_kille
     before = set(multiprocessing.active_children())
     one, two = (make_learner(MAFOCOPS, SIZES, beside=beside) for beside in (False, True))
     (process,) = set(multiprocessing.active_children()) - before
-    with torch.inference_mode():
+    with torch.no_grad():
         for seed in range(4):
             if killed and seed == 2:
                 process.kill()

@@ -1,4 +1,7 @@
-"""Networks, distributions, optimiser and critics against autograd, torch.distributions and torch.optim."""
+"""Networks, distributions, optimiser and critics against autograd, torch.distributions and torch.optim.
+
+What is computed in two ways, compiled and by torch, is tested in both; the reference is a third implementation.
+"""
 
 import math
 
@@ -11,16 +14,27 @@ from torch.distributions import kl_divergence
 
 from algorithms.core.config import Config
 from algorithms.core.critic import Critics, Normaliser, value_loss_slope
-from algorithms.core.networks import CHUNK, MLP, Adam, minibatches
+from algorithms.core import networks
+from algorithms.core.kernels import CHUNK
+from algorithms.core.networks import MLP, Adam, Autograd, Compiled, minibatches
 from algorithms.core.policy import Actor, Gaussian
 from algorithms.core.rollout import Ensemble
 
 from .reference import CPU, independent, make_actor, make_batch, plain_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-4}  # LayerNorm of a row that hardly varies multiplies errors by 300
 DTYPES = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=["float64", "float32"])
+ROWS = pytest.mark.parametrize("rows", [1, 17, 2 * CHUNK + 3])
 HIDDEN = pytest.mark.parametrize("hidden", [(6,), (7, 6), (5, 6, 4)], ids=str)
+
+
+@pytest.fixture(params=[Compiled, Autograd], ids=["compiled", "autograd"])
+def way(request, monkeypatch) -> type:
+    """The class that does the networks' arithmetic in a test that asks for it."""
+    if request.param is Autograd:
+        monkeypatch.setattr(networks, "kernels", lambda: None)
+    return request.param
 
 
 def observations(dtype, rows=17, size=5, seed=1):
@@ -28,24 +42,27 @@ def observations(dtype, rows=17, size=5, seed=1):
 
 
 def close(found, wanted, dtype):
-    tolerance = TOLERANCE[dtype]
+    tolerance, found = TOLERANCE[dtype], torch.as_tensor(found)
     torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance * max(1.0, float(wanted.abs().max())))
 
 
 @DTYPES
 @HIDDEN
-def test_forward_equals_torch_modules_with_the_same_parameters(dtype, hidden):
-    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
+@ROWS
+def test_forward_equals_torch_modules_with_the_same_parameters(way, dtype, hidden, rows):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype, rows)
+    assert type(actor._way) is way
     close(actor.forward(seen), plain_of(actor).output(actor.theta, seen).detach(), dtype)
 
 
 @DTYPES
 @HIDDEN
-def test_backward_equals_autograd(dtype, hidden):
-    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
-    dy = observations(dtype, size=3, seed=2)
+@ROWS
+def test_backward_equals_autograd(way, dtype, hidden, rows):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype, rows)
+    dy = observations(dtype, rows, size=3, seed=2)
     actor.forward(seen)
-    found = actor.backward(dy)
+    found = actor.backward(dy.numpy())
     theta = actor.theta.clone().requires_grad_()
     (plain_of(actor).output(theta, seen) * dy).sum().backward()
     close(found, theta.grad, dtype)
@@ -53,37 +70,53 @@ def test_backward_equals_autograd(dtype, hidden):
 
 @DTYPES
 @HIDDEN
-def test_jvp_equals_forward_mode_differentiation(dtype, hidden):
-    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype)
+@ROWS
+def test_jvp_and_gauss_newton_products_equal_those_of_torch(way, dtype, hidden, rows):
+    actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype, rows)
     direction = torch.randn(actor.theta.shape, generator=torch.Generator().manual_seed(4), dtype=dtype)
+    metric = np.array([0.2, 1.0, 3.0], direction.numpy().dtype)
     actor.forward(seen)
-    _, wanted = torch.func.jvp(lambda theta: plain_of(actor).output(theta, seen), (actor.theta,), (direction,))
-    close(actor.jvp(direction), wanted.detach(), dtype)
+
+    def output(theta):
+        return plain_of(actor).output(theta, seen)
+
+    _, change = torch.func.jvp(output, (actor.theta,), (direction,))
+    close(actor.jvp(direction), change.detach(), dtype)
+    _, back = torch.func.vjp(output, actor.theta)
+    close(actor.gauss_newton(direction, metric), back(change.detach() * torch.from_numpy(metric))[0], dtype)
 
 
-def test_evaluating_keeps_the_tape():
-    actor, ones = make_actor(), torch.ones(17, 3, dtype=torch.float64)
+def test_evaluating_keeps_what_derivatives_need_and_a_gradient_stays_when_another_is_taken(way):
+    actor, ones = make_actor(), np.ones((17, 3))
     actor.forward(observations(torch.float64))
-    before = actor.backward(ones).clone()
+    before = actor.backward(ones)
+    kept = before.clone()
     actor.policy(observations(torch.float64, rows=40, seed=7), taped=False)
     assert torch.equal(actor.backward(ones), before)
+    actor.backward(2 * ones)
+    assert torch.equal(before, kept)
 
 
-def test_derivatives_over_more_rows_than_a_chunk_equal_autograd():
-    actor, rows = make_actor(), 2 * CHUNK + 3
-    seen, dy = observations(torch.float64, rows), observations(torch.float64, rows, 3, seed=2)
-    plain, theta = plain_of(actor), actor.theta.clone().requires_grad_()
-    direction = torch.randn(actor.theta.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    (plain.output(theta, seen) * dy).sum().backward()
-    output, change = torch.func.jvp(lambda x: plain.output(x, seen), (actor.theta,), (direction,))
-    close(actor.forward(seen), output.detach(), torch.float64)
-    close(actor.backward(dy), theta.grad, torch.float64)
-    close(actor.jvp(direction), change.detach(), torch.float64)
-    policy = actor.policy(seen)
-    product = actor.fisher_vector_product(policy, direction).clone()
-    thirds = seen.split(CHUNK)  # F is a mean over rows
-    parts = [len(rows) * actor.fisher_vector_product(actor.policy(rows), direction) for rows in thirds]
-    close(product, sum(parts) / len(seen), torch.float64)
+def test_a_policy_that_is_not_the_last_one_is_refused(way):
+    actor, seen, action = make_actor(), observations(torch.float64), np.ones((17, 3))
+    first = actor.policy(seen)
+    actor.policy(seen, taped=False)  # an evaluation does not count
+    actor.gradient(first, action, np.ones(17))
+    actor.policy(observations(torch.float64, seed=7))
+    for call in (
+        lambda: actor.gradient(first, action, np.ones(17)),
+        lambda: actor.gradient_of(lambda log_prob, kl, entropy: log_prob.sum(), first, action),
+        lambda: actor.fisher_vector_product(first, actor.theta),
+    ):
+        with pytest.raises(ValueError, match="the policy is not what policy.observation. returned last"):
+            call()
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_columns_of_a_larger_array_are_observations_too(way, rows):
+    actor = make_actor()
+    wide = observations(torch.float64, rows, size=10)
+    assert np.array_equal(actor.forward(wide[:, 5:]), actor.forward(wide[:, 5:].clone()))
 
 
 PARTS = {"log_prob": (1.0, 0.0, 0.0), "kl": (0.0, 1.0, 0.0), "entropy": (0.0, 0.0, 1.0), "all": (0.7, 1.3, -0.2)}
@@ -91,7 +124,7 @@ PARTS = {"log_prob": (1.0, 0.0, 0.0), "kl": (0.0, 1.0, 0.0), "entropy": (0.0, 0.
 
 @DTYPES
 @pytest.mark.parametrize("part", PARTS)
-def test_policy_gradient_equals_autograd(part, dtype):
+def test_policy_gradient_equals_autograd(way, part, dtype):
     on_log_prob, on_kl, on_entropy = PARTS[part]
     actor, seen = make_actor(dtype=dtype), observations(dtype)
     previous = make_actor(seed=9, dtype=dtype).policy(seen)
@@ -106,6 +139,31 @@ def test_policy_gradient_equals_autograd(part, dtype):
     entropy = new.entropy()[0]  # the same at all observations; a sum over dimensions
     ((slope * new.log_prob(action)).sum() + (kl_slope * kl).sum() + on_entropy * entropy).backward()
     close(found, theta.grad, dtype)
+
+
+@DTYPES
+def test_a_loss_of_rows_has_the_gradient_of_autograd(way, dtype):
+    actor, seen = make_actor(dtype=dtype), observations(dtype)
+    previous = make_actor(seed=9, dtype=dtype).policy(seen)
+    action, weights = observations(dtype, size=3, seed=2), observations(dtype, size=2, seed=3)
+
+    def loss(log_prob, kl, entropy):
+        return -(log_prob.exp() * weights[:, 0]).mean() - torch.log1p(kl * weights[:, 1] ** 2).sum() + entropy**2
+
+    found = actor.gradient_of(loss, actor.policy(seen), action.numpy(), previous)
+    theta = actor.theta.clone().requires_grad_()
+    new = plain_of(actor).policy(theta, seen)
+    loss(new.log_prob(action), kl_divergence(new, independent(previous)), new.entropy()[0]).backward()
+    close(found, theta.grad, dtype)
+
+
+def test_a_loss_may_leave_out_what_it_does_not_need_and_is_possible_while_torch_records_nothing(way):
+    actor, seen, action = make_actor(), observations(torch.float64), observations(torch.float64, size=3, seed=2)
+    policy = actor.policy(seen)
+    with torch.no_grad():
+        found = actor.gradient_of(lambda log_prob, kl, entropy: log_prob.square().sum(), policy, action.numpy())
+    wanted = actor.gradient(policy, action.numpy(), 2 * policy.log_prob(action.numpy()))
+    close(found, wanted, torch.float64)
 
 
 def explicit_fisher(actor: Actor, seen: torch.Tensor) -> torch.Tensor:
@@ -123,7 +181,7 @@ def explicit_fisher(actor: Actor, seen: torch.Tensor) -> torch.Tensor:
 
 
 @DTYPES
-def test_fisher_vector_product_equals_the_explicit_matrix(dtype):
+def test_fisher_vector_product_equals_the_explicit_matrix(way, dtype):
     actor, seen = make_actor(hidden=(4, 3), dtype=dtype), observations(dtype)
     policy, fisher = actor.policy(seen), explicit_fisher(actor, seen).detach()
     products = [actor.fisher_vector_product(policy, row).clone() for row in torch.eye(len(fisher), dtype=dtype)]
@@ -148,7 +206,7 @@ def test_fisher_matrix_is_symmetric_positive_semidefinite_and_the_hessian_of_kl_
 
 @DTYPES
 @pytest.mark.parametrize("max_norm", [0.5, 1e6])
-def test_adam_equals_torch_adam_with_clipped_gradients(dtype, max_norm):
+def test_adam_equals_torch_adam_with_clipped_gradients(way, dtype, max_norm):
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(30, generator=generator, dtype=dtype)
     wanted = torch.nn.Parameter(theta.clone())
@@ -158,7 +216,7 @@ def test_adam_equals_torch_adam_with_clipped_gradients(dtype, max_norm):
         wanted.grad = gradient.clone()
         torch.nn.utils.clip_grad_norm_([wanted], max_norm)
         theirs.step()
-        ours.step(theta, gradient)
+        assert ours.step(gradient)
     close(theta, wanted.detach(), dtype)
 
 
@@ -198,18 +256,19 @@ def test_the_policy_starts_with_std_0_36553_and_a_mean_near_zero():
 @given(st.floats(-50, 15))
 def test_std_stays_below_one_half(parameter):
     actor = Actor(4, 2, (4,), torch.Generator(), 9e-5, 10.0)
-    actor.parameters[-1].fill_(parameter)
+    actor.theta[-2:] = parameter
     assert actor.std().min() > 0 and actor.std().max() < 0.5
 
 
 def test_initial_weights_are_orthogonal_with_the_documented_gains():
     network = MLP((10, 8, 6, 3), 0.01, torch.Generator().manual_seed(0), extra=2)
-    linear = [view for view in network.parameters if view.dim() == 2]
+    linear = [parameter for parameter in network.module.parameters() if parameter.dim() == 2]
     for weight, gain in zip(linear, (math.sqrt(2), math.sqrt(2), 0.01), strict=True):
         gram = weight.T @ weight if weight.shape[0] > weight.shape[1] else weight @ weight.T
         torch.testing.assert_close(gram, gain**2 * torch.eye(len(gram)), rtol=1e-5, atol=1e-5 * gain**2)
-    flat = [float(view.mean()) for view in network.parameters if view.dim() == 1]
-    assert flat == [1, 0, 0, 1, 0, 0, 1, 0, 0, 0]  # LayerNorm; Linear's bias, LayerNorm, twice; bias, extra
+    flat = [float(parameter.detach().mean()) for parameter in network.module.parameters() if parameter.dim() == 1]
+    assert flat == [1, 0, 0, 1, 0, 0, 1, 0, 0]  # LayerNorm; Linear's bias, LayerNorm, twice; bias
+    assert network.theta[-2:].tolist() == [0, 0]
 
 
 def test_the_ensemble_acts_as_each_actor_by_itself():
@@ -217,7 +276,7 @@ def test_the_ensemble_acts_as_each_actor_by_itself():
     seen = torch.randn(3, 11, 5, generator=torch.Generator().manual_seed(0))
     ensemble = Ensemble(actors)
     for i, actor in enumerate(actors):
-        torch.testing.assert_close(ensemble.mean(seen)[i], actor.forward(seen[i]), rtol=1e-5, atol=1e-5)
+        close(actor.forward(seen[i]), ensemble.mean(seen)[i], torch.float32)
         assert np.array_equal(ensemble.std[i, 0], actor.std())
 
 

@@ -32,7 +32,7 @@ def play(name: str, game: SumGame, bound: tuple[float, ...], iterations: int) ->
     learner = Learner(kind, config, sizes, np.array(bound), 0, CPU)
     collector = Collector(game, config.rollout_length, 0)
     means = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(iterations):
             rollout = collector.collect(learner.policies())
             learner.update(rollout)
