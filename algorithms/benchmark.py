@@ -65,9 +65,8 @@ def measure(task, algorithm: type, threads: int, device, rounds: int) -> dict[st
 
     torch.set_num_threads(1)
     env = Recorder(env_maker(task, threads)())
-    sizes = Sizes(env.num_agents, env.num_costs, env.observation_size, env.action_size)
     beside = threads > 1 and device.type == "cpu"
-    learner = Learner(algorithm, task.config, sizes, bounds(task.config, env), task.seed, device, beside)
+    learner = Learner(algorithm, task.config, Sizes.of(env), bounds(task.config, env), task.seed, device, beside)
     collector = Collector(env, task.config.rollout_length, task.seed)
     samples = task.config.num_envs * task.config.rollout_length
     found = []

@@ -3,8 +3,9 @@
     python -m algorithms.evaluate results/mine [--episodes 32]
 
 Writes evaluation.csv into the run's folder: one row per episode and mode (stochastic: as in training; deterministic:
-the mean action). Episode k is the same, to the last bit, on every call, at any number of threads and of episodes. Of a
-run that failed, whose metrics.csv has no rows, it writes the header alone.
+the mean action), with the task's outcomes at its end where it has any. Episode k is the same, to the last bit, on every
+call, at any number of threads and of episodes. Of a run that failed, whose metrics.csv has no rows, it writes the
+header alone.
 """
 
 import sys
@@ -113,11 +114,13 @@ def episodes(record: dict, ensemble, count: int, mode: str, threads: int = 1) ->
     env = make_env(record, count, threads)
     total = np.zeros((count, 2 + env.num_costs))  # return, length, costs
     unsafe, longest = np.zeros((2, count), int)  # consecutive steps with a cost: now, and at most
-    alive = np.ones(count, bool)
+    outcomes, alive = {}, np.ones(count, bool)
     for step in play(env, ensemble, record["seed"], mode == "stochastic"):
         total[alive] += np.column_stack([step.reward, np.ones(count), step.cost])[alive]
         unsafe = (unsafe + 1) * step.cost.any(1)
         longest[alive] = np.maximum(longest, unsafe)[alive]
+        for name in env.outcomes:
+            outcomes[name] = np.where(alive, step.terms[name], outcomes.get(name, 0))
         alive &= ~(step.terminated | step.truncated)
     bound, cost = bounds(record, env), total[:, 2:]
     rows = []
@@ -128,7 +131,7 @@ def episodes(record: dict, ensemble, count: int, mode: str, threads: int = 1) ->
             for name, value, limit in zip(env.cost_names, cost[k], bound, strict=True):
                 row |= {f"episode_cost_{name}": value, f"bound_{name}": limit}
         row |= {"episode_length": int(total[k, 1]), "violation": np.max(cost[k] - bound)}
-        rows.append(row | {"longest_unsafe": longest[k]})
+        rows.append(row | {"longest_unsafe": longest[k]} | {name: int(value[k]) for name, value in outcomes.items()})
     return rows
 
 

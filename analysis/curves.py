@@ -1,11 +1,11 @@
 """Figures 2 to 6 and `legacy`: return and cost against environment steps, median and 25-75 % percentiles over seeds.
 
-Figures 2 to 5 have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
+Figures 2 to 5 and that of the hands have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
 default run there, and the other bounds are ours because the supplement does not print its own. The figure `legacy` has
 two lines per algorithm: the default and, dashed, the variant with the errors of the original code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,12 +18,18 @@ from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
 LEGACY = "legacy"  # name of the figure and of the variant it shows beside the default
 SAFETY = "figure6"
+HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
+TITLES = {LEGACY: "Legacy", HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG"}
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",
+    OTHER_FALL: " under the other rule for a fallen object, with the length of the episodes (bottom)",
     LEGACY: " with the correct mathematics (solid) and with the variant legacy (dashed in the same colour)",
 }
+_HANDS = "Tasks after Safe MAIG's code, on other physics; the bound is the default of that code."
 REMARKS = {
+    HANDS: _HANDS,
+    OTHER_FALL: f"{_HANDS} Where a fall ends the episode, dropping the object is the shortest way to a low cost.",
     SAFETY: "The supplement does not print its bounds: these are the published one of each scenario and ours.",
     LEGACY: "The variant legacy switches on the errors Q1-Q8 of the original code: ratio by action dimension, factor M "
     "on the cost, stale cost estimate, one normaliser for reward and cost, one-sided Huber loss; in MACPO also a wrong "
@@ -31,6 +37,7 @@ REMARKS = {
 }
 POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations
 QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_cost", "Episode cost")}
+LENGTH = {"length": ("episode_length", "Episode length")}
 SHORT = 1_000_000  # below this many steps the axis counts thousands
 
 PANEL, GAP = (2.75, 1.95), (0.37, 0.22)  # inches: width and height of a panel; beside its names, and below it
@@ -53,7 +60,7 @@ def algorithm_lines(algorithms: Iterable[str]) -> list[Line]:
     return [Line(key, results.label(key), colour, 1.9 if key == "mafocops" else 1.4) for key, colour in colours.items()]
 
 
-def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:
+def curves(frame: pd.DataFrame, line: str, quantities: Mapping[str, tuple[str, str]] = QUANTITIES) -> pd.DataFrame:
     """Return median and 25-75 % percentiles over the seeds on a common step grid.
 
     Each point is the mean of a run over one bin of steps, at most POINTS bins, then the percentiles over runs.
@@ -61,16 +68,17 @@ def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:
     Args:
         frame: rows of metrics files as from `results.read`.
         line: column whose values tell the lines apart.
+        quantities: column and title of what is shown, by name.
 
     Returns:
         columns `scenario`, `line`, `quantity`, `step` (end of the bin), `median`, `low`, `high`, `seeds`, `bound`.
     """
     parts = []
     for (scenario, key), group in frame.groupby(["scenario", line], sort=line == "algorithm", observed=True):
-        runs = results.by_run(group, "step", *(column for column, _ in QUANTITIES.values()))
+        runs = results.by_run(group, "step", *(column for column, _ in quantities.values()))
         points = min(POINTS, max(len(steps) for steps, *_ in runs))
         edges = np.round(np.linspace(0, group["step"].max(), points + 1))
-        for index, quantity in enumerate(QUANTITIES, start=1):
+        for index, quantity in enumerate(quantities, start=1):
             binned = [statistics.bin_means(run[0], run[index], edges) for run in runs]
             part = statistics.percentiles(np.stack(binned)).assign(step=edges[1:].astype(int))
             parts.append(part.assign(scenario=scenario, line=key, quantity=quantity, bound=group["bound"].iloc[0]))
@@ -78,20 +86,26 @@ def curves(frame: pd.DataFrame, line: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def draw(drawn: pd.DataFrame, columns: Sequence[str], lines: Sequence[Line]) -> Figure:
-    """Draw the panels of Figures 2 to 6.
+def draw(
+    drawn: pd.DataFrame,
+    columns: Sequence[str],
+    lines: Sequence[Line],
+    quantities: Mapping[str, tuple[str, str]] = QUANTITIES,
+) -> Figure:
+    """Draw the panels of a figure.
 
     Args:
         drawn: frame from `curves`.
         columns: scenario identifiers from left to right; without any there is one empty column.
         lines: the first is drawn on top; each has its label at its right end.
+        quantities: column and title of the rows from top to bottom, by name.
     """
     margin = max(map(style.width, [line.label for line in lines] + ["bound 100"]))
-    figure, axes = style.panels(len(QUANTITIES), max(len(columns), 1), PANEL, (margin + GAP[0], GAP[1]))
+    figure, axes = style.panels(len(quantities), max(len(columns), 1), PANEL, (margin + GAP[0], GAP[1]))
     unit, name = (1e6, "millions") if drawn.empty or drawn["step"].max() >= SHORT else (1e3, "thousands")
     drawn = drawn.assign(x=drawn["step"] / unit)
     for column, scenario in enumerate(columns or [""]):
-        for axis, (quantity, (_, title)) in zip(axes[:, column], QUANTITIES.items(), strict=True):
+        for axis, (quantity, (_, title)) in zip(axes[:, column], quantities.items(), strict=True):
             _draw_panel(axis, drawn[(drawn["scenario"] == scenario) & (drawn["quantity"] == quantity)], lines)
             axis.set_ylabel(title if column == 0 else "")
         axes[0, column].set_title(SCENARIOS[scenario].title if scenario else "")
@@ -139,6 +153,8 @@ def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
         return frame.assign(
             setting=algorithm.where(frame["variant"].eq("default"), algorithm + f" {LEGACY}")
         ), "setting"
+    if name == OTHER_FALL:
+        return frame[frame["variant"].astype(str).str.startswith("fall=")], "algorithm"
     if name != SAFETY:
         return frame[published], "algorithm"
     bounds = published | frame["variant"].astype(str).str.startswith(f"{SAFETY_BOUND}=")
@@ -161,8 +177,10 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
 
 def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Return what is shown."""
-    title = "Legacy" if name == LEGACY else name.replace("figure", "Figure ")
-    what = "Episode return (top) and cost (bottom)" + SUBJECTS.get(name, "")
+    title = TITLES.get(name, name.replace("figure", "Figure "))
+    where = ("top", "middle" if name == OTHER_FALL else "bottom")
+    what = "Episode return ({}) and cost ({})".format(*where) + SUBJECTS.get(name, "")
+    what += "".join(f", {variant}" for variant in runs["variant"].unique() if name == OTHER_FALL)
     dashes = {LEGACY: "dashed in grey", SAFETY: "dashed in the same colour"}.get(name, "dashed")
     single = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size().max() == 1
     spread = "one seed, so there is no band" if single else "lines: median over seeds, bands: 25-75 % percentiles"
@@ -179,7 +197,8 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     frame = results.read(paths)
     selected, line = _select(frame, name)
     runs, missing = results.runs(selected), results.missing(paths, frame)
-    drawn = curves(selected, line)
+    quantities = QUANTITIES | (LENGTH if name == OTHER_FALL else {})
+    drawn = curves(selected, line, quantities)
     present = [scenario for scenario in SCENARIOS if scenario in set(runs["scenario"])]
     absent = [scenario for scenario in results.scenarios_of(missing) if scenario not in present]
     titles = ", ".join(SCENARIOS[scenario].title for scenario in absent)
@@ -193,5 +212,5 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         runs,
         missing,
         remarks,
-        figure=draw(drawn, present or absent, _lines(drawn, name)),
+        figure=draw(drawn, present or absent, _lines(drawn, name), quantities),
     )

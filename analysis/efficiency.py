@@ -127,7 +127,7 @@ def _compare(frame: pd.DataFrame, published: pd.DataFrame, source: Source) -> pd
 
 
 def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 1 or 2 in the tidy form, one number per row for all thirteen scenarios.
+    """Return Table 1 or 2 in the tidy form, one number per row for all scenarios of the paper and those measured.
 
     Args:
         table: table1 or table2.
@@ -135,8 +135,10 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """
     source = SOURCES[table]
     columns = [*(f"{name}_{source.unit}" for name in PAIR), source.gain]
-    published = results.paper(source.file).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
     each = repeats(frame)
+    published = results.paper(source.file).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
+    ours = [name for name in SCENARIOS if name in set(each["scenario"]) - set(published.index)]
+    published = published.reindex([*published.index, *ours])  # what the paper has no numbers of comes last
     each = each[each["quantity"].str.startswith(source.quantity.split("_")[0])]
     printed = published[PAIR].stack().rename("paper").rename_axis(KEYS[:2]).reset_index()
     rows = measure(each).merge(printed.assign(quantity=source.quantity), how="outer")

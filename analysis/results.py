@@ -20,7 +20,7 @@ from workflow import layout
 
 IDENTITY = ["scenario", "algorithm", "variant", "seed"]
 REQUIRED = [*IDENTITY, "iteration", "step", "fps", "episode_return", "episode_cost"]
-OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib"]
+OPTIONAL = ["fps_collect", "fps_update", "bound", "violation", "memory_update_mib", "memory_rss_mib", "episode_length"]
 TEXT = ["scenario", "algorithm", "variant"]
 COUNTS = ["seed", "iteration", "step"]
 NUMBERS = [*REQUIRED[len(IDENTITY) :], *OPTIONAL]
@@ -246,15 +246,16 @@ def by_run(frame: pd.DataFrame, *columns: str) -> list[tuple[np.ndarray, ...]]:
 
 
 COUNTED = ("seed", "episode", "episode_length", "longest_unsafe")  # whole numbers of an evaluation
+OUTCOMES = ("dropped", "success")  # of an episode, 0 or 1, where the task knows them
 EPISODES = ["mode", *COUNTED[1:], "bound", "episode_return", "episode_cost", "violation"]
 EVALUATED = [*IDENTITY, *EPISODES]
 
 
 def _read_evaluation(path: str) -> stored.Entry:
-    """Return the episodes of one file, checked: its identity with the names of its costs, and EPISODES and these."""
+    """Return the episodes of one file, checked: its identity with the names of further columns, and EPISODES and these."""
     text = files.table(path, "an evaluation file", EVALUATED)
-    costs = [name for name in text if name.startswith(PER_COST)]
-    wanted = ("seed", *EPISODES[1:], *costs)
+    more = [name for name in text if name.startswith(PER_COST) or name in OUTCOMES]
+    wanted = ("seed", *EPISODES[1:], *more)
     frame = text.assign(**{name: files.numbers(path, text[name], whole=name in COUNTED) for name in wanted})
     if len(frame):
         check_identity(path, frame)
@@ -263,7 +264,7 @@ def _read_evaluation(path: str) -> stored.Entry:
     if frame.duplicated(["mode", "episode"]).any():
         raise ValueError(f"{path} holds an episode twice")
     frame = frame.assign(mode=frame["mode"].map(MODES.index))
-    return stored.Entry([*_identity(frame), *costs], frame[[*EPISODES, *costs]].to_numpy(float))
+    return stored.Entry([*_identity(frame), *more], frame[[*EPISODES, *more]].to_numpy(float))
 
 
 def _steps(found: dict | None) -> float:
@@ -282,7 +283,7 @@ def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
         one row per episode and mode: IDENTITY, `mode`, `episode`, `bound`, `episode_return`, `episode_cost` (sums over
         the episode; of several costs the sum, and `episode_cost_<name>` each), `episode_length` (steps), `violation`
         (cost - bound, of several costs the worst), `longest_unsafe` (most consecutive steps with a cost), `steps` (of
-        training, by the run's record).
+        training, by the run's record), and those of OUTCOMES that a task knows.
 
     Raises:
         ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,

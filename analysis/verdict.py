@@ -17,6 +17,7 @@ from envs.scenarios import SCENARIOS
 
 MANIFEST = "manifest.json"
 NUMBERS = {"ours", "low", "high", "paper", "runs", "steps"}
+HANDS = "The tasks of Safe MAIG ran on MuJoCo here: PhysX numbers are not comparable."
 ARTEFACTS = ("table1", "table2", "table3", "table4", "figure2", "figure3", "figure4", "figure5", "figure6", "digitised")
 LISTED = ["scenario", "setting", "quantity", "ours", "paper", "tolerance", "verdict", "reason", "source"]
 DECIMALS = 3
@@ -120,4 +121,6 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         "prints no spread. Not comparable is what was not measured, not for long enough, or belongs to a machine."
     )
     more = "\n".join(_lists(verdicts))
-    return artefact.Artefact(verdicts[COLUMNS], says, None, table=_summary(verdicts), more=more)
+    hands = any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
+    remarks = [HANDS] if hands else []
+    return artefact.Artefact(verdicts[COLUMNS], says, None, remarks=remarks, table=_summary(verdicts), more=more)

@@ -206,6 +206,7 @@ class ShadowHand(Task):
         mujoco.mjtStage.mjSTAGE_VEL.value
     )  # poses, velocities and sensors of the new state, forces of the last substep
     observation_limit = _OBSERVED
+    outcomes = ("dropped", "success")
 
     @staticmethod
     def build(scenario: Scenario, options: Mapping[str, str]) -> mujoco.MjModel:
@@ -257,8 +258,8 @@ class ShadowHand(Task):
     def outcome(self, control: np.ndarray, failed: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Judge the step that has just been simulated; see `Task.outcome`.
 
-        Beside the addends, the terms are `distance` and `turn`, the largest of the objects' in metres and radians, and
-        `dropped`, whether an object lies below.
+        Beside the addends, the terms are `distance` and `turn`, the largest of the objects' in metres and radians,
+        `dropped`, whether an object lies below, and `success`, whether all are REACHED.
         """
         distance, turn = self.errors()  # (E, K)
         dropped = (self._poses[:, :, 2] <= FALLEN).any(1)
@@ -268,7 +269,8 @@ class ShadowHand(Task):
         reward = sum(terms.values())
         for name, actuator in zip(self.cost_names, self._watched, strict=True):
             terms[f"cost_{name}"] = np.abs(self._actions[:, actuator]) > SAFE_ACTION
-        terms |= {"distance": distance.max(1), "turn": turn.max(1), "dropped": dropped}
+        farthest = distance.max(1)
+        terms |= {"distance": farthest, "turn": turn.max(1), "dropped": dropped, "success": farthest < REACHED}
         return reward, failed | dropped if self._ends else failed, terms
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:

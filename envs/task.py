@@ -21,6 +21,7 @@ class Task(ABC):
         stage: what MuJoCo computes at the new state after a step, an mjtStage.
         observation_size: O, of one agent.
         observation_limit: no entry of an observation is larger in magnitude.
+        outcomes: names of the terms that say, at the end of an episode, how it went: of evaluations, not learned from.
         state_columns: the entries of a flattened (N * O) observation that a critic reads, each of the state's numbers
             once: a slice or an array of indices.
     """
@@ -29,6 +30,7 @@ class Task(ABC):
     stage: int
     observation_size: int
     observation_limit: float = np.inf
+    outcomes: tuple[str, ...] = ()
     state_columns: slice | np.ndarray
 
     @staticmethod

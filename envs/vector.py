@@ -57,6 +57,7 @@ class VectorEnv:
         cost_names: ("cost",), or the names of the separate costs.
         episode_limit: control steps after which an episode is truncated.
         observation_limit: no entry of an observation is larger in magnitude.
+        outcomes: names of the terms that say, at the end of an episode, how it went.
         state_columns: the entries of a world's flattened (N * O) observation that a critic reads, a slice or indices.
         auto_reset: whether `step` starts a new episode where one ended (the default); if not, call `reset`.
         batch: the mujoco.batch.Batch underneath.
@@ -96,7 +97,7 @@ class VectorEnv:
         self.cost_names = self._task.cost_names if self._separate else ("cost",)
         self.num_costs = len(self.cost_names)
         self.observation_size, self.state_columns = self._task.observation_size, self._task.state_columns
-        self.observation_limit = self._task.observation_limit
+        self.observation_limit, self.outcomes = self._task.observation_limit, self._task.outcomes
         self.observation: np.ndarray | None = None
         self._frame_skip = round(scenario.dt / model.opt.timestep)
         # counters of non-finite or huge qpos, qvel and qacc: MuJoCo then resets the world instead of going on

@@ -97,6 +97,13 @@ def _legacy(suite: Suite) -> list[str]:
     return [path for variant in (DEFAULT, LEGACY) for path in metrics(suite, scenarios, algorithms, variant)]
 
 
+def _fall(suite: Suite) -> list[str]:
+    """Return the runs in which the other rule for a fallen object holds."""
+    return metrics(
+        suite, _in_order(suite.fall.get("scenarios", ())), suite.fall.get("algorithms", ()), suite.other_fall
+    )
+
+
 def timed(suite: Suite) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
@@ -134,9 +141,19 @@ ROWS = {
         Artefact("pareto", FIGURE, "pareto", "Return against cost", "beyond", main_runs),
         Artefact("evaluation", TABLE, "evaluation", "Evaluation of the final policies", "policies", evaluations),
         Artefact("legacy", FIGURE, "curves", "With the errors and without", "errors", _legacy),
+        Artefact("figure_hands", FIGURE, "curves", "Two hands", "hands", partial(_panels, "hands")),
+        Artefact("figure_hands_fall", FIGURE, "curves", "The other rule for a fallen object", "hands", _fall),
+        Artefact(
+            "figure_hands_policies",
+            TABLE,
+            "evaluation",
+            "Drops and successes",
+            "hands",
+            lambda suite: _evaluated(suite, _panels("hands", suite) + _fall(suite)),
+        ),
     )
 }
-PAPER = [name for name in ROWS if name.startswith(("figure", "table"))]  # what the paper shows
+PAPER = [name for name in ROWS if name[:-1] in (FIGURE, TABLE)]  # what the paper shows, by number
 
 
 def made(suite: Suite, kind: str | None = None) -> list[str]:

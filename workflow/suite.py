@@ -14,6 +14,7 @@ from workflow import schema, sources
 from workflow.layout import DEFAULT
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
+FALL = "fall"  # the option of which a suite may have both values: the other one is a variant
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
@@ -31,6 +32,7 @@ class Suite:
     grids: dict
     efficiency: dict
     legacy: dict
+    fall: dict
     evaluation: dict
     videos: dict
     benchmark: dict
@@ -42,6 +44,12 @@ class Suite:
     def folder(self) -> str:
         """The results' folder: options that change the task show in its name, so that results never mix."""
         return ",".join([f"results/{self.name}", *(f"{k}={v}" for k, v in sorted(self.environment.items()))])
+
+    @property
+    def other_fall(self) -> str:
+        """The variant whose rule for a fallen object is not that of the main runs."""
+        first, second = OPTIONS[FALL]
+        return f"{FALL}={second if self.environment.get(FALL, first) == first else first}"
 
     @property
     def caption(self) -> str:
@@ -92,7 +100,7 @@ def load(config: dict) -> Suite:
         ValueError: the first mistake, in one sentence.
     """
     config = schema.checked(config)
-    optional = ("settings", "grids", "legacy", "videos", "benchmark", "environment", "extra_algorithms")
+    optional = ("settings", "grids", "legacy", FALL, "videos", "benchmark", "environment", "extra_algorithms")
     given = {key: value for key, value in config.items() if value is not None}
     filled = {key: {} for key in optional} | {"note": ""} | given
     for key in ("seeds", "scenarios", "algorithms"):
@@ -103,6 +111,11 @@ def load(config: dict) -> Suite:
     _check_settings(suite)
     _check_grids(suite)
     return suite
+
+
+def _options(scenario: str) -> tuple[str, ...]:
+    """Return the names of the options of a scenario's task."""
+    return FAMILY_OPTIONS[SCENARIOS[scenario].family]
 
 
 def _known(kind: str, names: object, valid: object) -> None:
@@ -125,6 +138,8 @@ def _check_names(suite: Suite) -> None:
     _known("scenario in legacy", suite.legacy.get("scenarios", ()), SCENARIOS)
     both = [name for name in ours if LEGACY in sources.variants(name)]
     _known("algorithm in legacy", suite.legacy.get("algorithms", ()), both)
+    _known("scenario in fall", suite.fall.get("scenarios", ()), [name for name in SCENARIOS if FALL in _options(name)])
+    _known("algorithm in fall", suite.fall.get("algorithms", ()), valid)
     _known("scenario in videos", suite.videos.get("scenarios", ()), SCENARIOS)
     _known("algorithm in videos", suite.videos.get("algorithms", ()), ours)
     _known("scenario in benchmark", suite.benchmark.get("scenarios", ()), SCENARIOS)
@@ -139,10 +154,10 @@ def _check_names(suite: Suite) -> None:
 
 def _check_environment(suite: Suite) -> None:
     """Refuse options that one of the suite's tasks does not have."""
-    named = (suite.efficiency, suite.legacy, suite.benchmark, *suite.grids.values())
+    named = (suite.efficiency, suite.legacy, suite.fall, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
-        owned = FAMILY_OPTIONS[SCENARIOS[scenario].family]
+        owned = _options(scenario)
         for name, value in suite.environment.items():
             if name not in owned:
                 raise ValueError(

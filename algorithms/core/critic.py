@@ -1,8 +1,8 @@
 """The critics: one V for the reward and one V_C per cost, shared by all agents and trained once per iteration.
 
-The published tasks are fully observed (each agent sees the whole state and its own index), so the critics read agent
-0's observation. The original code trains one pair per agent on the same targets (facts: all agents share reward and
-cost); a shared pair is what Algorithm 1 calls the global value network.
+The critics read the state, see `state_columns` of `envs.VectorEnv`. The original code trains one pair per agent on the
+same targets (facts: all agents share reward and cost); a shared pair is what Algorithm 1 calls the global value
+network.
 """
 
 import numpy as np
@@ -38,21 +38,21 @@ class Normaliser:
 class Critics:
     """1 + C value networks with their normaliser and optimisers."""
 
-    def __init__(self, observation_size: int, costs: int, config: Config, seed: int, device: torch.device) -> None:
+    def __init__(self, state_size: int, costs: int, config: Config, seed: int, device: torch.device) -> None:
         """Initialise from `seed`; minibatches are drawn from a generator of their own."""
-        self.arguments = (observation_size, costs, config, seed, device)
+        self.arguments = (state_size, costs, config, seed, device)
         self.config, self.device = config, device
         self.generator = torch.Generator().manual_seed(seed)
-        sizes = (observation_size, *config.hidden, 1)
+        sizes = (state_size, *config.hidden, 1)
         self.networks = [MLP(sizes, 1.0, self.generator) for _ in range(1 + costs)]
         for network in self.networks:
             network.bind(network.theta.to(device))
         self.optimisers = [Adam(n.theta, config.critic_lr, config.max_grad_norm) for n in self.networks]
         self.normaliser = Normaliser(1 + costs, config.value_norm_beta, config.legacy_shared_normaliser)
 
-    def normalised(self, observation: Tensor) -> np.ndarray:
+    def normalised(self, state: Tensor) -> np.ndarray:
         """Return the networks' outputs (B, 1 + C), in units of the normaliser."""
-        return np.concatenate([network.forward(observation, taped=False) for network in self.networks], 1)
+        return np.concatenate([network.forward(state, taped=False) for network in self.networks], 1)
 
     def denormalise(self, output: np.ndarray) -> np.ndarray:
         """Return values (..., 1 + C) of outputs, in units of reward and cost."""

@@ -51,12 +51,23 @@ class Batch(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Numbers of agents, costs, and components of an agent's observation and action."""
+    """Numbers of agents, costs, and components of an agent's observation and action; where the state stands."""
 
     agents: int
     costs: int
     observation: int
     action: int
+    columns: slice | np.ndarray = slice(None)  # of all agents' observations in a row (N * O): what a critic reads
+
+    @classmethod
+    def of(cls, env) -> "Sizes":
+        """Return those of an `envs.VectorEnv` or anything with its interface."""
+        return cls(env.num_agents, env.num_costs, env.observation_size, env.action_size, env.state_columns)
+
+    @property
+    def state(self) -> int:
+        """Return the number S of components of the state."""
+        return len(np.arange(self.agents * self.observation)[self.columns])
 
 
 class Learner:
@@ -90,7 +101,7 @@ class Learner:
         for actor in self.actors:
             actor.to(device)
         self.generator = torch.Generator().manual_seed(shuffles)
-        self.critics = Critics(sizes.observation, sizes.costs, config, critics, device)
+        self.critics = Critics(sizes.state, sizes.costs, config, critics, device)
         self.beside = Beside(self.critics) if beside else None
         self.order = np.random.default_rng(order)
         self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
@@ -113,18 +124,24 @@ class Learner:
         """
         observation = rollout.observation.to(self.device)
         seen = observation[:-1].flatten(0, 1)  # (B, N, O), B = T * E
-        output, advantage, target = self._advantages(rollout, observation)
+        state = self._state(observation)  # (T + 1, E, S)
+        output, advantage, target = self._advantages(rollout, state)
+        state = state[:-1].flatten(0, 1)
         if self.beside:
-            self.beside.begin(seen[:, 0], target, output)
+            self.beside.begin(state, target, output)
         shared, own = self._improve_policies(rollout, seen, advantage)
         explained = 1 - (target - self.critics.denormalise(output)).var(0) / np.maximum(target.var(0), 1e-12)
         if self.beside:
             self.beside.finish()
         else:
-            self.critics.regress(seen[:, 0], target, output)
+            self.critics.regress(state, target, output)
         self.iteration += 1
         shared |= {"explained_variance": float(explained[0]), "explained_variance_cost": float(explained[1:].mean())}
         return shared, own
+
+    def _state(self, observation: Tensor) -> Tensor:
+        """Return what the critics read (..., S) of the agents' observations (..., N, O)."""
+        return observation.flatten(-2)[..., self.sizes.columns]
 
     def _improve_policies(self, rollout: Rollout, seen: Tensor, advantage: np.ndarray) -> tuple[dict, dict]:
         """Update the agents one after another from observations (B, N, O) and advantages (B, 1 + C)."""
@@ -165,17 +182,22 @@ class Learner:
             for found in zip(*diagnostics, strict=True)
         )
 
-    def _advantages(self, rollout: Rollout, observation: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C); the latter float64."""
+    def _advantages(self, rollout: Rollout, state: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return critics' outputs at collection, advantages and value targets, each (B, 1 + C); the latter float64.
+
+        Args:
+            rollout: of T steps.
+            state: (T + 1, E, S).
+        """
         steps, worlds = rollout.reward.shape
         terminated, ended = rollout.terminated, rollout.terminated | rollout.truncated
         if self.config.legacy_time_limit:
             terminated = ended
-        output = self.critics.normalised(observation[:, :, 0].flatten(0, 1)).reshape(steps + 1, worlds, -1)
+        output = self.critics.normalised(state.flatten(0, 1)).reshape(steps + 1, worlds, -1)
         value = self.critics.denormalise(output).astype(np.float64)
         following = value[1:].copy()
         if ended.any():
-            final = self.critics.normalised(rollout.final_observation[:, 0].to(self.device))
+            final = self.critics.normalised(self._state(rollout.final_observation.to(self.device)))
             following[ended] = self.critics.denormalise(final)
         signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
         advantage = gae(signal, value[:-1], following, terminated, ended, self.config.gamma, self.config.gae_lambda)

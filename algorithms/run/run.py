@@ -58,9 +58,8 @@ class Run:
         config = task.config
         self.env = make_env()
         bound = bounds(config, self.env)
-        sizes = Sizes(self.env.num_agents, self.env.num_costs, self.env.observation_size, self.env.action_size)
         beside = threads > 1 and device.type == "cpu"
-        self.learner = Learner(algorithm, config, sizes, bound, task.seed, device, beside)
+        self.learner = Learner(algorithm, config, Sizes.of(self.env), bound, task.seed, device, beside)
         self.collector = Collector(self.env, config.rollout_length, task.seed)
         self.rows: list[dict] = []
         self.wall_time = 0.0

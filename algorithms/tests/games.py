@@ -29,6 +29,7 @@ class SumGame:
         self.num_costs, self.offsets, self.truncate = len(offsets), np.array(offsets), truncate
         self.cost_names = tuple(f"cost{j}" for j in range(self.num_costs))
         self.observation_size = 2 + agents
+        self.state_columns = slice(self.observation_size)
         self.clock, self.unstable = np.zeros(worlds, int), np.zeros(worlds, int)
 
     def reset(self) -> np.ndarray:

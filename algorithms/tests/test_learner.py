@@ -14,7 +14,9 @@ from algorithms.run.memory import update_peak
 
 from .reference import CPU, independent, make_learner, make_rollout
 
-SIZES = Sizes(agents=2, costs=1, observation=5, action=2)
+SIZES = Sizes(agents=2, costs=1, observation=5, action=2, columns=slice(5))
+TOGETHER = SIZES._replace(columns=np.array([0, 1, 2, 8, 5, 4]))  # both agents' observations make the state
+SEEN = pytest.mark.parametrize("sizes", [SIZES, TOGETHER], ids=["by agent 0", "together"])
 EVERY = pytest.mark.parametrize("name", ALGORITHMS)
 
 
@@ -54,20 +56,26 @@ def test_advantages_are_standardised_signal_by_signal():
 
 def value_targets(learner, rollout):
     """Return the learner's unstandardised reward and cost advantages (T, E, 1 + C)."""
-    observation = rollout.observation
-    return learner._advantages(rollout, observation)[1].reshape(*rollout.reward.shape, -1)
+    state = learner._state(rollout.observation)
+    return learner._advantages(rollout, state)[1].reshape(*rollout.reward.shape, -1)
 
 
+def state_of(observation: torch.Tensor, sizes: Sizes) -> torch.Tensor:
+    """Return the state (..., S) that two agents' observations (..., 2, O) hold."""
+    return torch.cat([observation[..., 0, :], observation[..., 1, :]], -1)[..., sizes.columns]
+
+
+@SEEN
 @pytest.mark.parametrize("legacy", [False, True])
-def test_truncated_steps_bootstrap_from_the_final_observation_and_terminated_ones_do_not(legacy):
-    rollout = make_rollout(SIZES, steps=60)
-    learner = make_learner(HAPPO, SIZES, legacy_time_limit=legacy)
+def test_truncated_steps_bootstrap_from_the_final_observation_and_terminated_ones_do_not(legacy, sizes):
+    rollout = make_rollout(sizes, steps=60)
+    learner = make_learner(HAPPO, sizes, legacy_time_limit=legacy)
     critics, ended = learner.critics, rollout.terminated | rollout.truncated
     critics.normaliser.update(np.random.default_rng(0).standard_normal((50, 2)) * [3.0, 0.5] + [2.0, 1.0])
-    seen = critics.denormalise(critics.normalised(rollout.observation[:, :, 0].flatten(0, 1)))
+    seen = critics.denormalise(critics.normalised(state_of(rollout.observation, sizes).flatten(0, 1)))
     value = seen.reshape(61, 2, 2).astype(float)
     following = value[1:].copy()
-    following[ended] = critics.denormalise(critics.normalised(rollout.final_observation[:, 0]))
+    following[ended] = critics.denormalise(critics.normalised(state_of(rollout.final_observation, sizes)))
     signal = np.concatenate([rollout.reward[..., None], rollout.cost], -1)
     terminated = ended if legacy else rollout.terminated
     wanted = gae(signal, value[:-1], following, terminated, ended, 0.99, 0.95)
@@ -84,6 +92,22 @@ def test_the_final_observation_of_a_termination_does_not_matter_and_that_of_a_ti
         pair = (rollout, rollout._replace(final_observation=changed))
         found = [value_targets(make_learner(HAPPO, SIZES), one) for one in pair]
         assert np.array_equal(*found) != matters
+
+
+@SEEN
+@pytest.mark.parametrize("beside", [False, True])
+def test_critics_learn_from_the_state_alone(sizes, beside):
+    """What no critic reads changes no value network, what one reads changes all."""
+    rollout = make_rollout(sizes)
+    thetas = []
+    for columns in ([], np.setdiff1d(np.arange(10), np.arange(10)[sizes.columns]), [np.arange(10)[sizes.columns][-1]]):
+        observation = rollout.observation.clone()
+        observation.flatten(-2)[..., columns] += 1.0
+        learner = make_learner(HAPPO, sizes, beside=beside)
+        learner.update(rollout._replace(observation=observation))
+        thetas.append(torch.stack([network.theta for network in learner.critics.networks]))
+    assert torch.equal(thetas[0], thetas[1])
+    assert (thetas[0] != thetas[2]).any(1).all()
 
 
 def violation(learner, rollout) -> float:

@@ -28,8 +28,7 @@ def play(name: str, game: SumGame, bound: tuple[float, ...], iterations: int) ->
     changes = QUICK | (SAFE | UNSAFE)[name]
     kind = ALGORITHMS[name]
     config = dataclasses.replace(kind.Config(), **changes)
-    sizes = Sizes(game.num_agents, game.num_costs, game.observation_size, game.action_size)
-    learner = Learner(kind, config, sizes, np.array(bound), 0, CPU)
+    learner = Learner(kind, config, Sizes.of(game), np.array(bound), 0, CPU)
     collector = Collector(game, config.rollout_length, 0)
     means = []
     with torch.no_grad():

@@ -10,6 +10,7 @@ import yaml
 from envs import scenarios as tasks
 from envs.scenarios import SCENARIOS
 from workflow import artefacts, sources
+from workflow.layout import place_of
 from workflow.suite import load, places, text
 
 CONFIGS = sources.ROOT / "workflow/config"
@@ -33,7 +34,37 @@ def test_every_published_configuration_is_valid_and_named_after_its_file(path: P
 @pytest.mark.parametrize("name", ["paper", "quick"])
 def test_every_figure_and_table_of_the_paper_is_made_by(name):
     suite = load(merged(PAPER, yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())))
-    assert artefacts.made(suite) == list(artefacts.ROWS)
+    assert artefacts.made(suite) == [name for name, row in artefacts.ROWS.items() if row.section != "hands"]
+
+
+HANDS = merged(PAPER, yaml.safe_load((CONFIGS / "hands.yaml").read_text()))
+
+
+@pytest.mark.parametrize("over", ["hands", "hands_cpu", "hands_smoke"])
+def test_the_hands_are_shown_under_both_rules_for_a_fallen_object_in_folders_of_their_own(over):
+    config = merged(HANDS, yaml.safe_load((CONFIGS / f"{over}.yaml").read_text()))
+    suite, published = load(config), load(config | {"environment": {}})
+    assert suite.folder == f"results/{over},fall=continue" and published.folder == f"results/{over}"
+    for each, other in ((suite, "fall=end"), (published, "fall=continue")):
+        runs = {name: artefacts.ROWS[name].needs(each) for name in ("figure_hands", "figure_hands_fall")}
+        assert [{place_of(path).variant for path in paths} for paths in runs.values()] == [{"default"}, {other}]
+        assert {(place_of(path).scenario, place_of(path).algorithm) for path in runs["figure_hands_fall"]} == {
+            (scenario, algorithm) for scenario in each.scenarios for algorithm in each.fall["algorithms"]
+        }
+        assert each.settings_of("shadowhandover", "happo", other)["fall"] == other.removeprefix("fall=")
+    assert "figure_hands_fall" not in artefacts.made(load(config | {"fall": None}))
+
+
+def test_the_hands_have_the_settings_of_table_5_and_mappo_a_policy_per_agent():
+    suite = load(HANDS)
+    printed = {"lam": 2, "nu_max": 1.4, "nu_lr": 1e-3, "kl_threshold": 0.01, "minibatch_size": 8192, "epochs": 3}
+    for scenario, lagrangian in (("shadowhandover", (0.14, 1e-7)), ("shadowhandreorientation", (0.68, 9e-7))):
+        mafocops, mappo_l = (suite.settings_of(scenario, name) for name in ("mafocops", "mappo_l"))
+        assert printed.items() <= mafocops.items()
+        assert mafocops["num_envs"] * mafocops["rollout_length"] == 8192
+        assert (mappo_l["lamda_lagr"], mappo_l["lagrangian_coef_rate"]) == lagrangian
+        assert suite.settings_of(scenario, "macpo")["kl_threshold"] == 0.009
+        assert suite.settings_of(scenario, "mappo")["share_policy"] is False
 
 
 def test_the_paper_trains_555_runs_and_shares_the_published_values_of_the_grids():
@@ -180,6 +211,10 @@ REFUSED = {
     "an option that a task does not have": (
         {"environment": {"fall": "continue"}},
         ["environment.fall=continue", "ant_2x4", "walls, observation, partition, costs"],
+    ),
+    "a rule for a fallen object where there is none": (
+        {"fall": {"scenarios": ["ant_2x4"], "algorithms": ["happo"]}},
+        ["scenario in fall", "'ant_2x4'", "shadowhandover, shadowhandreorientation"],
     ),
     "an unknown setting": ({"settings": {"macpo": {"all": {"lam": 1}}}}, ["'lam'", "macpo", "fraction_coef"]),
     "an unknown place": ({"settings": {"macpo": {"spider": {}}}}, ["'spider'", "halfcheetah"]),
