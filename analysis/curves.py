@@ -1,8 +1,9 @@
 """Figures 2 to 6 and `legacy`: return and cost against environment steps, median and 25-75 % percentiles over seeds.
 
-Figures 2 to 5 and that of the hands have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the published bound is the
-default run there, and the other bounds are ours because the supplement does not print its own. The figure `legacy` has
-two lines per algorithm: the default and, dashed, the variant with the errors of the original code.
+Figures 2 to 5 and that of the hands have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the
+published bound is the default run there, and the other bounds are ours because the supplement does not print its own.
+The figure `legacy` has two lines per algorithm: the default and, dashed, the variant with the errors of the original
+code.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

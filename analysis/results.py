@@ -252,7 +252,7 @@ EVALUATED = [*IDENTITY, *EPISODES]
 
 
 def _read_evaluation(path: str) -> stored.Entry:
-    """Return the episodes of one file, checked: its identity with the names of further columns, and EPISODES and these."""
+    """Return the episodes of one file, checked: its identity and the names of further columns, and the numbers."""
     text = files.table(path, "an evaluation file", EVALUATED)
     more = [name for name in text if name.startswith(PER_COST) or name in OUTCOMES]
     wanted = ("seed", *EPISODES[1:], *more)
