@@ -5,7 +5,7 @@ other one, how probably its run is the better, and by how much on the same seed.
 intervals, stratified by scenario.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -17,17 +17,17 @@ from analysis.artefact import Printed
 from analysis.results import ALL, MODES, order
 from workflow import layout
 
-# Column title and number of decimals of each quantity, in the order of the table.
+# Column title of each quantity, in the order of the table.
 QUANTITIES = {
-    "return": ("Return / HAPPO (IQM)", 2),
-    "optimality_gap": ("Optimality gap", 2),
-    "cost": ("Cost / bound (IQM)", 2),
-    "feasible": ("Feasible (share of runs)", 2),
-    "overshoot": ("Overshoot D+ of violators", 2),
-    "feasible_from": ("Feasible from (million steps)", 2),
-    "training_violation": ("Violation in training (iterations)", 2),
-    "violation_stochastic": ("Violation of final policy, stochastic (episodes)", 2),
-    "violation_deterministic": ("Violation of final policy, deterministic (episodes)", 2),
+    "return": "Return / HAPPO (IQM)",
+    "optimality_gap": "Optimality gap",
+    "cost": "Cost / bound (IQM)",
+    "feasible": "Feasible (share of runs)",
+    "overshoot": "Overshoot D+ of violators",
+    "feasible_from": "Feasible from (million steps)",
+    "training_violation": "Violation in training (iterations)",
+    "violation_stochastic": "Violation of final policy, stochastic (episodes)",
+    "violation_deterministic": "Violation of final policy, deterministic (episodes)",
 }
 # The score a quantity rests on, where the names differ, and how it is reduced, where that is not a mean.
 SCORES = {"optimality_gap": "return"}
@@ -81,37 +81,35 @@ def aggregates(runs: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(table="comparison", scenario=ALL, note="")
 
 
-def _cell(row: pd.Series, decimals: int) -> str:
-    """Return an aggregate as text, its interval in brackets."""
+def _cell(row: pd.Series) -> str:
+    """Return a number as text, its interval in brackets."""
     value, low, high = row[["ours", "low", "high"]] / (1e6 if row["quantity"] == "feasible_from" else 1)
-    return "never" if np.isinf(value) else artefact.interval(value, low, high, decimals)
+    return "never" if np.isinf(value) else artefact.interval(value, low, high, decimals=2)
 
 
-def _printed(rows: pd.DataFrame) -> Printed:
-    """Return one line per algorithm; quantities that no run has are left out."""
-    known = [name for name in QUANTITIES if rows.loc[rows["quantity"] == name, "ours"].notna().any()]
+def _printed(rows: pd.DataFrame, head: str, titles: Mapping[str, str]) -> Printed:
+    """Return one line per algorithm or pair, one column per quantity with a title."""
     lines = []
-    for algorithm, own in rows.groupby("setting", sort=False):
+    for setting, own in rows.groupby("setting", sort=False):
         cells = own.set_index("quantity", drop=False)
-        lines.append([results.label(algorithm), *(_cell(cells.loc[name], QUANTITIES[name][1]) for name in known)])
-    return Printed([("", "Algorithm"), *(("", QUANTITIES[name][0]) for name in known)], lines)
+        name = OVER.join(map(results.label, setting.split(OVER)))
+        lines.append([name, *(_cell(cells.loc[quantity]) for quantity in titles)])
+    return Printed([("", title) for title in (head, *titles.values())], lines)
 
 
-def _says(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Return what the columns of the table are."""
-    evaluated = rows.loc[rows["quantity"].isin([f"violation_{mode}" for mode in MODES]), "ours"].notna().any()
-    sentences = [
+def _says(runs: pd.DataFrame, known: Container[str]) -> str:
+    """Return what the columns of the table are; `known`: the quantities that it has."""
+    evaluated = any(f"violation_{mode}" in known for mode in MODES)
+    return (
         f"All scenarios ({runs['scenario'].nunique()}) and seeds together; in brackets 95 % bootstrap intervals, "
         "stratified by scenario: none if a scenario has a single run; one without width says that all seeds agree, "
-        "not that the value is certain.",
+        "not that the value is certain. "
         "IQM: mean of the middle half of the runs; HAPPO: its median return on the scenario; optimality gap: mean "
         "shortfall below HAPPO, which has no bound to keep; D+: (cost - bound) / bound, mean over the runs that end "
         "above the bound; feasible from: median over the runs of the step from which the mean cost over a tenth of the "
-        "run stays within the bound.",
-        "Violation: share of iterations above the bound"
-        + (", and of episodes of the final policy." if evaluated else "."),
-    ]
-    return " ".join(filter(None, sentences))
+        "run stays within the bound. Violation: share of iterations above the bound"
+        + (", and of episodes of the final policy." if evaluated else ".")
+    )
 
 
 def improvement(x: pd.DataFrame, y: pd.DataFrame, score: str) -> dict[str, float]:
@@ -153,17 +151,6 @@ def pairs(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=artefact.TIDY).assign(table="comparison_pairs", note="")
 
 
-def _printed_pairs(rows: pd.DataFrame) -> Printed:
-    """Return one line per pair, over all scenarios."""
-    titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}
-    lines = []
-    for setting, own in rows[rows["scenario"] == ALL].groupby("setting", sort=False):
-        cells = own.set_index("quantity")[["ours", "low", "high"]]
-        name = OVER.join(map(results.label, setting.split(OVER)))
-        lines.append([name, *(artefact.interval(*cells.loc[quantity], decimals=2) for quantity in titles)])
-    return Printed([("", "X over Y"), *(("", title) for title in titles.values())], lines)
-
-
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return one of the two tables of metrics files; `comparison` takes evaluation files among them as well."""
     evaluations = [path for path in paths if Path(path).name.endswith(layout.EVALUATION)]
@@ -173,6 +160,10 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     every, missing = results.runs(results.default(frame)), results.missing(metrics, frame)
     if name == "comparison_pairs":
         rows = pairs(runs)
-        return artefact.Artefact(rows, OF_PAIRS, every, missing, table=_printed_pairs(rows))
+        titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}
+        table = _printed(rows[rows["scenario"] == ALL], "X over Y", titles)
+        return artefact.Artefact(rows, OF_PAIRS, every, missing, table=table)
     rows = aggregates(runs)
-    return artefact.Artefact(rows, _says(runs, rows), every, missing, table=_printed(rows))
+    known = set(rows.loc[rows["ours"].notna(), "quantity"])  # what no run has gets no column
+    table = _printed(rows, "Algorithm", {name: title for name, title in QUANTITIES.items() if name in known})
+    return artefact.Artefact(rows, _says(runs, known), every, missing, table=table)

@@ -11,13 +11,10 @@ the other value of one setting.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis import artefact, results, statistics, style
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
@@ -52,10 +49,7 @@ QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_
 LENGTH = {"length": ("episode_length", "Episode length")}
 SHORT = 1_000_000  # below this many steps the axis counts thousands
 
-PANEL_WIDTH, PANEL_HEIGHT = 2.75, 1.95  # inches
-LEFT, RIGHT, TOP, BOTTOM, GAP_X, GAP_Y = 0.72, 0.18, 0.42, 0.5, 0.55, 0.22  # inches around and between panels
-NARROWEST = 3.6  # inches that a caption takes
-ENTRY_WIDTH, ENTRY_HEIGHT = 1.3, 0.2  # inches an entry of the legend takes
+PANEL, GAP = (2.75, 1.95), (0.37, 0.22)  # inches: width and height of a panel; beside its names, and below it
 
 
 @dataclass(frozen=True)
@@ -101,63 +95,6 @@ def curves(frame: pd.DataFrame, line: str, quantities: Mapping[str, tuple[str, s
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def draw_line(axis: Axes, curve: pd.DataFrame, line: Line, unit: float) -> None:
-    """Draw one median with its band; without a second seed there is no band."""
-    x = curve["step"] / unit
-    stroke = {"color": line.colour, "linewidth": line.width, "linestyle": line.style, "solid_capstyle": "round"}
-    axis.plot(x, curve["median"], **stroke)
-    if curve["seeds"].max() > 1:
-        axis.fill_between(x, curve["low"], curve["high"], color=line.colour, alpha=0.18, linewidth=0)
-
-
-def draw_bounds(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line], shared: bool) -> None:
-    """Draw the safety bound of a cost panel: one dashed line if `shared`, else one in each line's colour."""
-    for line in lines:
-        for bound in panel.loc[panel["line"] == line.key, "bound"].unique():
-            axis.axhline(bound, **style.DASHED | ({} if shared else {"color": line.colour}))
-        if shared and (panel["line"] == line.key).any():
-            return  # drawn once, not once per line: overlaid dashes look solid in print
-
-
-def frame_axes(
-    rows: int, columns: int, lines: Sequence[Line], bound: bool = True, margin: float = RIGHT
-) -> tuple[Figure, np.ndarray]:
-    """Return a figure of fixed panel size, legend above, and its (rows, columns) axes.
-
-    Args:
-        rows: of panels.
-        columns: of panels.
-        lines: entries of the legend; without any there is none.
-        bound: whether the legend names the dashed safety bound.
-        margin: inches to the right of each panel.
-    """
-    gap = max(GAP_X, margin + GAP_X - RIGHT)
-    inner = columns * PANEL_WIDTH + (columns - 1) * gap
-    width = max(LEFT + inner + margin, NARROWEST)
-    entries_per_row = int(width / ENTRY_WIDTH)
-    head = TOP + (ENTRY_HEIGHT * -(-(len(lines) + 1) // entries_per_row) if lines else 0)
-    height = head + rows * PANEL_HEIGHT + (rows - 1) * GAP_Y + BOTTOM
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), sharex="col", squeeze=False)
-    sides = {"left": LEFT / width, "right": (LEFT + inner) / width, "top": 1 - head / height, "bottom": BOTTOM / height}
-    figure.subplots_adjust(**sides, wspace=gap / PANEL_WIDTH, hspace=GAP_Y / PANEL_HEIGHT)
-    if lines:
-        _legend(figure, lines, entries_per_row, bound)
-    return figure, axes
-
-
-def _legend(figure: Figure, lines: Sequence[Line], entries_per_row: int, bound: bool) -> None:
-    """Put one legend for all panels at the top, read row by row."""
-    handles = [
-        Line2D([], [], color=line.colour, linewidth=2.2, linestyle=line.style, label=line.label) for line in lines
-    ]
-    if bound:
-        handles.append(Line2D([], [], label="safety bound", **style.DASHED))
-    rows = -(-len(handles) // entries_per_row)
-    columns = -(-len(handles) // rows)
-    by_column = [handle for column in range(columns) for handle in handles[column::columns]]  # as matplotlib fills it
-    figure.legend(handles=by_column, loc="upper center", ncols=columns, frameon=False, handlelength=1.6)
-
-
 def draw(
     drawn: pd.DataFrame,
     columns: Sequence[str],
@@ -172,53 +109,48 @@ def draw(
         lines: the first is drawn on top; each has its label at its right end.
         quantities: column and title of the rows from top to bottom, by name.
     """
-    style.use()
     margin = max(map(style.width, [line.label for line in lines] + ["bound 100"]))
-    figure, axes = frame_axes(len(quantities), max(len(columns), 1), (), margin=margin)
-    shared = drawn.empty or drawn.groupby("scenario", observed=True)["bound"].nunique().max() == 1
-    unit = 1e6 if drawn.empty or drawn["step"].max() >= SHORT else 1e3
+    figure, axes = style.panels(len(quantities), max(len(columns), 1), PANEL, (margin + GAP[0], GAP[1]))
+    unit, name = (1e6, "millions") if drawn.empty or drawn["step"].max() >= SHORT else (1e3, "thousands")
+    drawn = drawn.assign(x=drawn["step"] / unit)
     for column, scenario in enumerate(columns or [""]):
-        for row, (quantity, (_, title)) in enumerate(quantities.items()):
-            axis = axes[row, column]
-            panel = drawn[(drawn["scenario"] == scenario) & (drawn["quantity"] == quantity)]
-            for line in reversed(lines):
-                draw_line(axis, panel[panel["line"] == line.key], line, unit)
-            _finish(axis, panel, unit)
-            if quantity == "cost":
-                draw_bounds(axis, panel, lines, shared)
-                axis.set_ylim(bottom=0)
-            style.at_ends(axis, _ends(panel, lines, unit, shared and quantity == "cost"))
+        for axis, (quantity, (_, title)) in zip(axes[:, column], quantities.items(), strict=True):
+            _draw_panel(axis, drawn[(drawn["scenario"] == scenario) & (drawn["quantity"] == quantity)], lines)
             axis.set_ylabel(title if column == 0 else "")
         axes[0, column].set_title(SCENARIOS[scenario].title if scenario else "")
-        axes[-1, column].set_xlabel(f"Environment steps ({'millions' if unit == 1e6 else 'thousands'})")
+        axes[-1, column].set_xlabel(f"Environment steps ({name})")
     figure.align_ylabels(axes[:, 0])
     return figure
 
 
-def _ends(panel: pd.DataFrame, lines: Sequence[Line], unit: float, bound: bool) -> list[tuple[float, float, str, str]]:
-    """Return where each curve of a panel ends, with its name and colour; the safety bound as well if asked for."""
-    known = panel.dropna(subset="median")
-    lasts = {key: curve.iloc[-1] for key, curve in known.groupby("line", observed=True)}
-    ends = [
-        (lasts[line.key]["step"] / unit, lasts[line.key]["median"], line.label, line.colour)
-        for line in lines
-        if line.key in lasts
-    ]
-    if bound and ends:
-        ends.append(
-            (panel["step"].max() / unit, panel["bound"].iloc[0], f"bound {panel['bound'].iloc[0]:g}", style.INK)
-        )
-    return ends
-
-
-def _finish(axis: Axes, panel: pd.DataFrame, unit: float) -> None:
-    """Set limits and ticks; say so in the panel if there is nothing to show."""
-    axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.set_major_locator(MaxNLocator(5))
-    if panel["median"].notna().any():
-        axis.set_xlim(0, panel["step"].max() / unit)
-    else:
+def _draw_panel(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line]) -> None:
+    """Draw one quantity of one scenario: medians, their bands where there are several seeds, the bound of a cost."""
+    axis.locator_params(nbins=5)
+    if panel["median"].isna().all():
         style.say(axis, "nothing to show")
+        return
+    for line in reversed(lines):
+        curve = panel[panel["line"] == line.key]
+        stroke = {"color": line.colour, "linewidth": line.width, "linestyle": line.style}
+        axis.plot(curve["x"], curve["median"], **stroke, solid_capstyle="round")
+        if curve["seeds"].max() > 1:
+            axis.fill_between(curve["x"], curve["low"], curve["high"], color=line.colour, alpha=0.18, linewidth=0)
+    axis.set_xlim(0, panel["x"].max())
+    ends = _ends(panel, lines)
+    if (panel["quantity"] == "cost").all():
+        bounds = panel.drop_duplicates("bound").set_index("line")["bound"]
+        for line in lines:  # a bound that all share is drawn once: overlaid dashes look solid in print
+            if line.key in bounds.index:
+                axis.axhline(bounds[line.key], **style.DASHED | ({"color": line.colour} if len(bounds) > 1 else {}))
+        axis.set_ylim(bottom=0)
+        ends += [(panel["x"].max(), bound, f"bound {bound:g}", style.INK) for bound in bounds if len(bounds) == 1]
+    style.at_ends(axis, ends)
+
+
+def _ends(panel: pd.DataFrame, lines: Sequence[Line]) -> list[tuple[float, float, str, str]]:
+    """Return where each curve of a panel ends, with its name and colour."""
+    lasts = panel.dropna(subset="median").groupby("line", observed=True)[["x", "median"]].last()
+    return [(*lasts.loc[line.key], line.label, line.colour) for line in lines if line.key in lasts.index]
 
 
 def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:

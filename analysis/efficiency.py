@@ -4,20 +4,59 @@ Numbers come from short runs of their own (200 000 steps, as published) that had
 frames per second depend on hardware, so the ratio MAFOCOPS / MACPO is what compares with the paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis import artefact, results
 from analysis.artefact import Printed
-from analysis.statistics import estimate, median
+from analysis.statistics import estimate, median, pooled
 from envs.scenarios import SCENARIOS
 
 SPEEDS = ["fps", "fps_collect", "fps_update"]
 MEMORY = ["memory_update_mib", "memory_rss_mib"]
 PAIR = ["macpo", "mafocops"]
 RATIO = "mafocops/macpo"
+KEYS = ["scenario", "setting", "quantity"]
+
+
+def _ratio(pair: Sequence[np.ndarray]) -> np.ndarray:
+    """Return median(MAFOCOPS) / median(MACPO)."""
+    return median(pair[0]) / median(pair[1])
+
+
+def _improvement(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return 100 * (_ratio(pair) - 1)
+
+
+def _saved(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return median(pair[1]) - median(pair[0])
+
+
+class Source(NamedTuple):
+    """A table in print: its file, the unit in the names of its columns, what they measure, and what the gain is."""
+
+    file: str
+    unit: str
+    quantity: str
+    gain: str
+    title: str
+    statistic: Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+SOURCES = {
+    "table1": Source("table1_fps", "fps", "fps", "improvement_percent", "Improvement (%)", _improvement),
+    "table2": Source("table2_memory_mib", "mib", "memory_update_mib", "saved_mib", "Saved", _saved),
+}
+CAPTIONS = {
+    "table1": "Table 1. Environment steps per second, end to end, median over repeats{}; the first iteration "
+    "(warm-up) and iterations slowed by memory tracing are left out. Only the improvement compares across hardware.",
+    "table2": "Table 2. Memory in MiB: peak of the tensors alive during an update, and peak resident memory of the "
+    "process; median over repeats{}.",
+}
+INTERVAL = " [95 % bootstrap interval]"
 
 
 def _repeat(*columns: np.ndarray) -> list[float]:
@@ -46,12 +85,12 @@ def repeats(frame: pd.DataFrame) -> pd.DataFrame:
     return heads.join(found).melt(list(heads), var_name="quantity")
 
 
-def _values(sample: pd.Series) -> np.ndarray:
-    return sample.dropna().to_numpy()
-
-
-def _median(samples: Sequence[np.ndarray]) -> np.ndarray:
-    return median(samples[0])
+def _estimate(samples: Sequence[pd.DataFrame], statistic: Callable[[Sequence[np.ndarray]], np.ndarray]) -> dict:
+    """Return a statistic of the known values of one or two samples from `repeats`, on how many runs and steps."""
+    every = pd.concat(samples)
+    fewest = min(map(len, filter(len, samples)), default=np.nan)
+    values = [sample["value"].dropna().to_numpy() for sample in samples]
+    return estimate(values, statistic) | {"runs": fewest, "steps": every["steps"].min()}
 
 
 def measure(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,58 +100,30 @@ def measure(frame: pd.DataFrame) -> pd.DataFrame:
         frame: rows from `repeats`.
 
     Returns:
-        columns `scenario`, `setting`, `quantity`, `ours`, `low`, `high`, `runs` (repeats), `steps`.
+        columns KEYS, `ours`, `low`, `high`, `runs` (repeats), `steps`.
     """
-    rows = [
-        dict(zip(("scenario", "setting", "quantity"), key, strict=True))
-        | estimate([_values(group["value"])], _median)
-        | {"runs": len(group), "steps": group["steps"].min()}
-        for key, group in frame.groupby(["scenario", "setting", "quantity"], sort=False)
-    ]
-    return pd.DataFrame(rows, columns=["scenario", "setting", "quantity", "ours", "low", "high", "runs", "steps"])
+    groups = frame.groupby(KEYS, sort=False)
+    rows = [dict(zip(KEYS, key, strict=True)) | _estimate([own], pooled(median)) for key, own in groups]
+    return pd.DataFrame(rows, columns=[*KEYS, "ours", "low", "high", "runs", "steps"])
 
 
-def _ratio(pair: Sequence[np.ndarray]) -> np.ndarray:
-    """Return median(MAFOCOPS) / median(MACPO)."""
-    return median(pair[0]) / median(pair[1])
-
-
-def _improvement(pair: Sequence[np.ndarray]) -> np.ndarray:
-    return 100 * (_ratio(pair) - 1)
-
-
-def _saved(pair: Sequence[np.ndarray]) -> np.ndarray:
-    return median(pair[1]) - median(pair[0])
-
-
-def _compare(frame: pd.DataFrame, published: pd.DataFrame, quantity: str) -> pd.DataFrame:
+def _compare(frame: pd.DataFrame, published: pd.DataFrame, source: Source) -> pd.DataFrame:
     """Return the rows that compare MAFOCOPS with MACPO, ours beside the paper's.
 
     Args:
         frame: rows from `repeats`.
         published: indexed by scenario, columns `macpo`, `mafocops` and `gain` as printed.
-        quantity: fps or memory_update_mib.
+        source: of `published`.
     """
-    gain, difference = {"fps": ("improvement_percent", _improvement), "memory_update_mib": ("saved_mib", _saved)}[
-        quantity
-    ]
-    shown = frame[frame["quantity"] == quantity]
+    shown = frame[frame["quantity"] == source.quantity]
     rows = []
     for scenario, printed in published.iterrows():
-        here = shown[shown["scenario"] == scenario]
-        pair = [_values(here.loc[here["setting"] == name, "value"]) for name in ("mafocops", "macpo")]
-        fewest = here.groupby("setting").size().min() if len(here) else float("nan")
-        common = {"scenario": scenario, "setting": RATIO, "runs": fewest, "steps": here["steps"].min()}
-        paper = {gain: printed["gain"], "ratio": printed["mafocops"] / printed["macpo"]}
-        for name, statistic in ((gain, difference), ("ratio", _ratio)):
-            rows.append({**common, "quantity": name, **estimate(pair, statistic), "paper": paper[name]})
+        pair = [shown[(shown["scenario"] == scenario) & (shown["setting"] == name)] for name in ("mafocops", "macpo")]
+        paper = {source.gain: printed["gain"], "ratio": printed["mafocops"] / printed["macpo"]}
+        for quantity, statistic in ((source.gain, source.statistic), ("ratio", _ratio)):
+            key = dict(zip(KEYS, (scenario, RATIO, quantity), strict=True))
+            rows.append({**key, **_estimate(pair, statistic), "paper": paper[quantity]})
     return pd.DataFrame(rows)
-
-
-SOURCES = {
-    "table1": ("table1_fps", ["macpo_fps", "mafocops_fps", "improvement_percent"], "fps"),
-    "table2": ("table2_memory_mib", ["macpo_mib", "mafocops_mib", "saved_mib"], "memory_update_mib"),
-}
 
 
 def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -122,47 +133,42 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         table: table1 or table2.
         frame: rows from `results.read(..., repeats=True)`.
     """
-    name, columns, quantity = SOURCES[table]
+    source = SOURCES[table]
+    columns = [*(f"{name}_{source.unit}" for name in PAIR), source.gain]
     each = repeats(frame)
-    published = results.paper(name).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
+    published = results.paper(source.file).set_index("scenario")[columns].set_axis([*PAIR, "gain"], axis=1)
     ours = [name for name in SCENARIOS if name in set(each["scenario"]) - set(published.index)]
     published = published.reindex([*published.index, *ours])  # what the paper has no numbers of comes last
-    each = each[each["quantity"].str.startswith(quantity.split("_")[0])]
-    printed = published[PAIR].stack().rename("paper").rename_axis(["scenario", "setting"]).reset_index()
-    rows = measure(each).merge(printed.assign(quantity=quantity), how="outer")
-    rows = pd.concat([rows, _compare(each, published, quantity)], ignore_index=True)
+    each = each[each["quantity"].str.startswith(source.quantity.split("_")[0])]
+    printed = published[PAIR].stack().rename("paper").rename_axis(KEYS[:2]).reset_index()
+    rows = measure(each).merge(printed.assign(quantity=source.quantity), how="outer")
+    rows = pd.concat([rows, _compare(each, published, source)], ignore_index=True)
     rows = rows.assign(table=table, note="").reindex(columns=artefact.TIDY)
     rank = [*published.index, *(name for name in SCENARIOS if name not in published.index)]
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
 
-def _cell(row: pd.Series, kind: str) -> str:
-    """Return our number with its interval, or the paper's, as text."""
-    decimals = 0 if row.name[2] == "fps" else 2
-    if kind == "paper":
-        return artefact.number(row["paper"], decimals)
-    return artefact.interval(row["ours"], row["low"], row["high"], decimals)
-
-
 def _printed(table: str, rows: pd.DataFrame) -> Printed:
     """Return the printed layout; scenarios without any measurement are left to the caption."""
-    quantity = SOURCES[table][2]
-    gain, title = ("improvement_percent", "Improvement (%)") if table == "table1" else ("saved_mib", "Saved")
+    source, ours, paper = SOURCES[table], {}, {}
+    for row in rows.itertuples():
+        key, decimals = (row.scenario, row.setting, row.quantity), 0 if row.quantity == "fps" else 2
+        ours[key] = artefact.interval(row.ours, row.low, row.high, decimals)
+        paper[key] = artefact.number(row.paper, decimals)
     others = [name for name in results.order(rows["setting"]) if name not in [*PAIR, RATIO]]
-    columns = [("Measured", results.label(name), name, quantity, "ours") for name in PAIR]
-    columns += [("Measured", title, RATIO, gain, "ours")]
-    columns += [("Paper", results.label(name), name, quantity, "paper") for name in PAIR]
-    columns += [("Paper", title, RATIO, gain, "paper")]
-    columns += [("Ours only", results.label(name), name, quantity, "ours") for name in others]
+    both = [*((name, source.quantity) for name in PAIR), (RATIO, source.gain)]
+    columns = [(group, *column) for group in ("Measured", "Paper") for column in both]
+    columns += [("Ours only", name, source.quantity) for name in others]
     if table == "table2":
-        columns += [("Process peak", results.label(name), name, "memory_rss_mib", "ours") for name in [*PAIR, *others]]
-    cells = rows.set_index(["scenario", "setting", "quantity"])
+        columns += [("Process peak", name, "memory_rss_mib") for name in [*PAIR, *others]]
     lines = []
     for scenario in measured_scenarios(rows) or list(dict.fromkeys(rows["scenario"])):
-        keys = [((scenario, setting, what), kind) for _, _, setting, what, kind in columns]
-        texts = [_cell(cells.loc[key], kind) if key in cells.index else artefact.MISSING for key, kind in keys]
-        lines.append([SCENARIOS[scenario].title, *texts])
-    return Printed([("", "Scenario"), *(column[:2] for column in columns)], lines)
+        cells = (
+            (paper if group == "Paper" else ours).get((scenario, *key), artefact.MISSING) for group, *key in columns
+        )
+        lines.append([SCENARIOS[scenario].title, *cells])
+    titles = [(group, source.title if name == RATIO else results.label(name)) for group, name, _ in columns]
+    return Printed([("", "Scenario"), *titles], lines)
 
 
 def hardware(paths: Sequence[str]) -> str:
@@ -177,15 +183,6 @@ def hardware(paths: Sequence[str]) -> str:
 def measured_scenarios(rows: pd.DataFrame) -> list[str]:
     """Return the scenarios that have at least one measured number, in table order."""
     return list(dict.fromkeys(rows.loc[rows["ours"].notna(), "scenario"]))
-
-
-CAPTIONS = {
-    "table1": "Table 1. Environment steps per second, end to end, median over repeats{}; the first iteration "
-    "(warm-up) and iterations slowed by memory tracing are left out. Only the improvement compares across hardware.",
-    "table2": "Table 2. Memory in MiB: peak of the tensors alive during an update, and peak resident memory of the "
-    "process; median over repeats{}.",
-}
-INTERVAL = " [95 % bootstrap interval]"
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:

@@ -99,19 +99,22 @@ def _says(frame: pd.DataFrame, found: pd.DataFrame) -> str:
     several = found.duplicated(["scenario", "algorithm", "variant"]).any()
     spread = "; median over seeds [25-75 % percentiles]" if several else ""
     episodes = frame.groupby(["file", "mode"]).size()
-    sentences = [
-        f"Final policies, means over {artefact.span(episodes)} seeded episodes in each way of acting: stochastic as in "
-        f"training, deterministic by the mean action{spread}."
+    means = (
+        f", means over {artefact.span(episodes)} seeded episodes in each way of acting: stochastic as in training, "
+        f"deterministic by the mean action{spread}"
         if len(episodes)
-        else "Final policies.",
-        "Above the bound: share of episodes; overshoot: (cost - bound) / bound of those episodes; longest unsafe: most "
-        "consecutive steps with a cost; length in steps.",
-        "Dropped: share of episodes that end with an object fallen; success: with every object within 5 cm of its "
+        else ""
+    )
+    outcomes = (
+        " Dropped: share of episodes that end with an object fallen; success: with every object within 5 cm of its "
         "goal, a measure of ours."
         if "dropped" in frame
-        else "",
-    ]
-    return " ".join(filter(None, sentences))
+        else ""
+    )
+    return (
+        f"Final policies{means}. Above the bound: share of episodes; overshoot: (cost - bound) / bound of those "
+        "episodes; longest unsafe: most consecutive steps with a cost; length in steps." + outcomes
+    )
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:

@@ -20,13 +20,14 @@ LARGEST = 2**53  # whole numbers up to here are exact in float64
 EMPTY = ("", "nan", "NaN")  # cells without a number
 
 
-def table(path: str | Path, kind: str, needed: Sequence[str]) -> pd.DataFrame:
+def table(path: str | Path, kind: str, needed: Sequence[str], known: Sequence[str] | None = None) -> pd.DataFrame:
     """Return a CSV file as text, one row per line, empty cells as NaN.
 
     Args:
         path: the file.
         kind: what it should be, as in "a metrics file".
         needed: columns it must have.
+        known: the columns that are returned, as far as it has them; None: all.
 
     Raises:
         ValueError: it is torn, not UTF-8, not rectangular, or lacks a column.
@@ -35,14 +36,15 @@ def table(path: str | Path, kind: str, needed: Sequence[str]) -> pd.DataFrame:
     absent = [column for column in needed if column not in header]
     if absent:
         raise ValueError(f"{path} lacks the column {absent[0]!r}; {kind} needs {', '.join(needed)}")
-    frame = pd.DataFrame(found, columns=header, dtype=object)
-    return frame.mask(frame.isin(EMPTY)).astype("str")
+    cells = dict(zip(header, zip(*found, strict=True) if found else [()] * len(header), strict=True))
+    kept = header if known is None else [name for name in known if name in cells]
+    return pd.DataFrame({name: [None if cell in EMPTY else cell for cell in cells[name]] for name in kept}, dtype="str")
 
 
-def rows(path: str | Path, kind: str) -> list[list[str]]:
-    """Return header and rows of a CSV file as text; see `table`."""
+def rows(path: str | Path, kind: str, data: bytes | None = None) -> list[list[str]]:
+    """Return header and rows of a CSV file as text, see `table`; `data`: its bytes, if they were read before."""
     try:
-        return _rows(Path(path).read_bytes())
+        return _rows(Path(path).read_bytes() if data is None else data)
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is not {kind}: {error}") from None
 
@@ -72,9 +74,9 @@ def _rows(data: bytes) -> list[list[str]]:
 def numbers(path: str | Path, column: pd.Series, whole: bool = False) -> pd.Series:
     """Return a column of text as float64 (int64 without gaps if `whole`), or name its first value that is no number."""
     found = pd.to_numeric(column, errors="coerce")
-    wrong = column[found.isna() & column.notna()]
-    if len(wrong):
-        raise ValueError(f"{path} holds {wrong.iloc[0]!r} in column {column.name!r}, which should be a number")
+    if found.count() < column.count():
+        wrong = column[found.isna() & column.notna()].iloc[0]
+        raise ValueError(f"{path} holds {wrong!r} in column {column.name!r}, which should be a number")
     if not whole:
         return found.astype(float)
     if found.isna().any() or (found % 1 != 0).any() or (found.abs() > LARGEST).any():

@@ -22,6 +22,8 @@ from workflow import layout
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
+# What is said of a machine, in this order, and how.
+HARDWARE = {"gpu": "{}", "cpu": "{}", "cores": "{} cores", "memory_gib": "{:g} GiB", "system": "{}", "machine": "{}"}
 COMPLETE = "complete"
 _NEEDED = {"path", "status", "recorded", "sha256", "law_hash", "settings", "versions"}  # of an entry that is read back
 _NEEDED |= {"algorithm", "steps", "task_version", "commit", "dirty"}
@@ -54,12 +56,13 @@ def entry(path: str) -> dict:
         ValueError: the metrics file or the record beside it is damaged.
     """
     metrics, found = Path(path), results.record(path)
-    rows = files.rows(metrics, "a metrics file") if metrics.exists() else []
+    data = metrics.read_bytes() if metrics.exists() else None
+    rows = files.rows(metrics, "a metrics file", data) if data is not None else []
     known, trained = found or {}, len(rows) > 1
     return {
         "path": path,
         "status": known.get("status") if trained else "failed" if rows else "missing",
-        "sha256": hashlib.sha256(metrics.read_bytes()).hexdigest() if rows else None,
+        "sha256": hashlib.sha256(data).hexdigest() if data is not None else None,
         "law_hash": _law_hash(rows) if rows else None,
         "recorded": found is not None and trained,
         **{key: known.get(key) for key in (*KEPT, "settings", "versions", "hardware")},
@@ -171,17 +174,10 @@ def _name(path: str) -> str:
 def _made_with(run: Mapping) -> tuple[str, ...]:
     """Return what a run was made with, in words: commit, version of the task, libraries, hardware."""
     hardware = run.get("hardware") or {}
-    parts = [
-        hardware.get("gpu"),
-        hardware.get("cpu"),
-        f"{hardware['cores']} cores" if hardware.get("cores") else None,
-        f"{hardware['memory_gib']:g} GiB" if hardware.get("memory_gib") else None,
-        hardware.get("system"),
-        hardware.get("machine"),
-    ]
+    parts = [text.format(hardware[name]) for name, text in HARDWARE.items() if hardware.get(name)]
     libraries = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     commit = f"{(run['commit'] or 'unknown')[:_COMMIT]}{' with changes not committed' if run['dirty'] else ''}"
-    return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(filter(None, parts)) or "unknown"
+    return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(parts) or "unknown"
 
 
 def main() -> None:

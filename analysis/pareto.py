@@ -6,28 +6,20 @@ medians of each algorithm. To the right of the dashed bound no return makes up f
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from analysis import artefact, results, style
 from envs.scenarios import SCENARIOS
 
 COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost", "median_return", "median_cost"]
 PER_ROW = 4
-WIDTH, HEIGHT, GAP_X, GAP_Y = 2.75, 2.2, 0.55, 0.75  # inches of panels and between them
-LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.25, 0.4, 0.5
+PANEL, GAP = (2.75, 2.2), (0.55, 0.75)  # inches: width and height of a panel; beside it and below
 ROOM = 1.6  # factor in cost left free beside the bound and the outer points, for names
 LEAST_COST = 1.0  # costs below are drawn here: the axis is logarithmic, and below one unsafe step a run is safe
-AT_TOP = {
-    "xycoords": ("data", "axes fraction"),
-    "textcoords": "offset points",
-    "fontsize": style.SIZE,
-    "color": style.INK,
-}
 CAPTION = (
     "Pareto view. Final return against final cost (mean over the last tenth of the steps, logarithmic): small points "
     "are seeds, large ones medians over seeds of either; dashed: safety bound, shaded: above it."
@@ -71,9 +63,10 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.locator_params(axis="y", nbins=5)
     axis.margins(y=0.12)
-    axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **AT_TOP)
+    top = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **top, fontsize=style.SIZE, color=style.INK)
     axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
 
 
@@ -87,20 +80,15 @@ def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
 
 def draw(drawn: pd.DataFrame) -> Figure:
     """Draw one panel per scenario of a frame from `tidy`."""
-    style.use()
     names = list(dict.fromkeys(drawn["scenario"]))
-    columns, rows = min(len(names), PER_ROW) or 1, max(1, -(-len(names) // PER_ROW))
-    width = LEFT + columns * WIDTH + (columns - 1) * GAP_X + RIGHT
-    height = TOP + rows * HEIGHT + (rows - 1) * GAP_Y + BOTTOM
-    figure = plt.figure(figsize=(width, height))
-    for i, scenario in enumerate(names):
-        row, column = divmod(i, PER_ROW)
-        left, bottom = LEFT + column * (WIDTH + GAP_X), height - TOP - (row + 1) * HEIGHT - row * GAP_Y
-        axis = figure.add_axes(np.divide((left, bottom, WIDTH, HEIGHT), (width, height, width, height)))
+    figure, axes = style.panels(-(-len(names) // PER_ROW) or 1, min(len(names), PER_ROW) or 1, PANEL, GAP, "none")
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, scenario in zip(axes.flat, names, strict=False):
         panel = drawn[drawn["scenario"] == scenario]
         _draw_panel(axis, panel)
         _name_medians(axis, panel)
-        axis.set(xlabel="Final cost", ylabel="Final return" if column == 0 else "")
+        axis.set(xlabel="Final cost", ylabel="Final return" if axis in axes[:, 0] else "")
     return figure
 
 
@@ -109,8 +97,6 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     frame = results.read(paths)
     drawn = tidy(frame)
     runs = results.runs(results.default(frame))
-    clipped = (
-        [f"Costs below {LEAST_COST:g} stand at {LEAST_COST:g}."] if (drawn["final_cost"] < LEAST_COST).any() else []
-    )
-    says = " ".join([CAPTION, *clipped])
+    clipped = (drawn["final_cost"] < LEAST_COST).any()
+    says = CAPTION + (f" Costs below {LEAST_COST:g} stand at {LEAST_COST:g}." if clipped else "")
     return artefact.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))

@@ -14,6 +14,7 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -32,6 +33,7 @@ OF_PROFILES = (
 COUNTS = (2, 3, 4, 5, 7, 10, 15, 20, 30, 50)  # numbers of seeds that are looked at, and all there are
 SUBSETS = 50  # per number of seeds at the most
 RESAMPLES = 500  # of each subset's interval
+GAP = (0.55, 0.22)  # inches beside a panel and below it
 DODGE = 0.045  # between the points of two algorithms
 SCORES = {"return": "Return / HAPPO", "cost": "Cost / bound"}
 MEASURES = {"width": "Width of interval", "coverage": "Interval holds mean", "agreement": "Same conclusion"}
@@ -63,9 +65,9 @@ def profiles(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_profiles(drawn: pd.DataFrame) -> Figure:
     """Draw the performance profiles of return and cost side by side."""
-    style.use()
     lines = curves.algorithm_lines(drawn["line"])
-    figure, axes = curves.frame_axes(1, len(THRESHOLDS), lines)
+    figure, axes = style.panels(1, len(THRESHOLDS), curves.PANEL, GAP)
+    style.legend(figure, {line.label: {"color": line.colour} for line in lines} | {"safety bound": style.DASHED})
     for axis, (quantity, title) in zip(axes[0], THRESHOLDS.items(), strict=True):
         for line in reversed(lines):
             curve = drawn[(drawn["quantity"] == quantity) & (drawn["line"] == line.key)]
@@ -148,28 +150,23 @@ def agreement(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_seeds(drawn: pd.DataFrame) -> Figure:
     """Draw the MEASURES against the number of seeds, of return and cost side by side."""
-    style.use()
-    lines = curves.algorithm_lines(drawn["line"])
-    figure, axes = curves.frame_axes(len(MEASURES), len(SCORES), lines, bound=False)
-    sizes = sorted(drawn["seeds"].unique())
+    colours = style.colours(drawn["line"])
+    figure, axes = style.panels(len(MEASURES), len(SCORES), curves.PANEL, GAP)
+    style.legend(figure, {results.label(name): {"color": colour} for name, colour in colours.items()})
+    # Side by side, so that equal values do not hide each other.
+    look = {"hue": "line", "palette": colours, "hue_order": list(colours), "dodge": DODGE * (len(colours) - 1)}
+    look |= {"errorbar": None, "linewidth": 1.4, "markersize": 4, "legend": False, "clip_on": False}
     for column, (quantity, title) in enumerate(SCORES.items()):
         panel = drawn[drawn["quantity"] == quantity]
         for axis, (measure, name) in zip(axes[:, column], MEASURES.items(), strict=True):
-            for index, line in reversed(list(enumerate(lines))):
-                curve = panel[panel["line"] == line.key]
-                # Side by side, so that equal values do not hide each other.
-                x = [sizes.index(size) + DODGE * (index - (len(lines) - 1) / 2) for size in curve["seeds"]]
-                axis.plot(
-                    x, curve[measure], color=line.colour, linewidth=line.width, marker="o", markersize=4, clip_on=False
-                )
-            axis.set_xticks(range(len(sizes)), sizes)
-            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            axis.set_ylim(0, None if measure == "width" else 1.06)
-            axis.set_ylabel(name if column == 0 else "")
-            if measure == "coverage":
-                axis.axhline(0.95, color=style.INK, linewidth=0.8, linestyle=":")
             if panel.empty:
                 style.say(axis, "needs several seeds" if drawn.empty else "nothing to show")
+            else:
+                sns.pointplot(panel, x="seeds", y=measure, ax=axis, **look)
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis.set(xlabel="", ylabel=name if column == 0 else "", ylim=(0, None if measure == "width" else 1.06))
+            if measure == "coverage":
+                axis.axhline(0.95, color=style.INK, linewidth=0.8, linestyle=":")
         axes[0, column].set_title(title)
         axes[-1, column].set_xlabel("Number of seeds")
     figure.align_ylabels(axes[:, 0])

@@ -118,24 +118,16 @@ def html(text: str, name: str) -> Markup:
     return Markup(made.replace("<table>", region).replace("</table>", "</table>\n</div>"))
 
 
-def read(paths: Sequence[str]) -> list[Shown]:
-    """Return the artefacts of BASE.svg and BASE.md files, with what stands beside them; one of each BASE."""
-    bases: dict[Path, str] = {}
-    for path in paths:
-        bases.setdefault(Path(path).with_suffix(""), path)
-    return [_artefact(base, target) for base, target in bases.items()]
-
-
-def _artefact(base: Path, target: str) -> Shown:
-    """Return one artefact.
+def read(path: str) -> Shown:
+    """Return the artefact of a file BASE.svg or BASE.md, with what stands beside it.
 
     Raises:
         ValueError: its drawing is not one of ours.
-        OSError: the file asked for cannot be read.
+        OSError: the file cannot be read.
     """
-    Path(target).open("rb").close()
-    beside = {kind: Path(f"{base}.{kind}") for kind in BESIDE}
-    beside = {kind: path for kind, path in beside.items() if path.exists()}
+    Path(path).open("rb").close()
+    base = Path(path).with_suffix("")
+    beside = {kind: file for kind in BESIDE if (file := Path(f"{base}.{kind}")).exists()}
     caption_file = Path(f"{base}.caption.txt")
     caption = caption_file.read_text().strip() if caption_file.exists() else ""
     text = beside["md"].read_text().removeprefix(caption) if "md" in beside else ""
@@ -147,8 +139,8 @@ def _artefact(base: Path, target: str) -> Shown:
         caption=re.sub(r"^(Figure|Table) \d+\. ", "", caption),
         picture=_picture(drawing, beside["svg"]) if "svg" in beside else None,
         table=html(text, title(base.name)),
-        downloads=[download(path, shown="svg" in beside and path == drawing) for path in beside.values()],
-        target=target,
+        downloads=[download(file, shown="svg" in beside and file == drawing) for file in beside.values()],
+        target=path,
     )
 
 
@@ -162,12 +154,18 @@ def _picture(path: Path, svg: Path) -> Picture:
     return Picture(data_uri(path.read_bytes(), path.suffix[1:]), round(width * SCALE), round(width / height, 4))
 
 
-def sections(made: Sequence[Shown]) -> dict[str, list[Shown]]:
-    """Return the artefacts by their section, in the order of workflow/artefacts.py, others after them."""
+def sections(paths: Sequence[str]) -> dict[str, list[Shown]]:
+    """Return the artefacts of BASE.svg and BASE.md files, one of each BASE, by section.
+
+    The order is that of workflow/artefacts.py; others come after them.
+    """
+    first: dict[Path, str] = {}
+    for path in paths:
+        first.setdefault(Path(path).with_suffix(""), path)
     ranks = {name: rank for rank, name in enumerate(ROWS)}
     found: dict[str, list[Shown]] = {}
-    for each in sorted(made, key=lambda each: ranks.get(each.name, len(ranks))):
-        found.setdefault(ROWS[each.name].section if each.name in ROWS else OTHERS, []).append(each)
+    for base in sorted(first, key=lambda base: ranks.get(base.name, len(ranks))):
+        found.setdefault(ROWS[base.name].section if base.name in ROWS else OTHERS, []).append(read(first[base]))
     return found
 
 
@@ -187,11 +185,11 @@ def verdicts(path: str) -> dict:
     unknown = set(rows["verdict"]) - set(MARKS)
     if unknown:
         raise ValueError(f"{path} has the verdict {min(unknown)!r}; choose from {', '.join(MARKS)}")
-    groups = rows.groupby("artefact", sort=False)["verdict"]
+    counts = pd.crosstab(rows["artefact"], rows["verdict"]).reindex(rows["artefact"].unique(), columns=list(MARKS))
     judged_first = rows.sort_values("verdict", key=lambda verdict: verdict == NOT_COMPARABLE, kind="stable")
     return {
         "rows": judged_first.to_dict("records"),
-        "counts": {name: {mark: int((group == mark).sum()) for mark in MARKS} for name, group in groups},
+        "counts": counts.fillna(0).astype(int).to_dict("index"),
         "totals": {mark: int((rows["verdict"] == mark).sum()) for mark in MARKS},
         "marks": MARKS,
         "tolerances": tolerances(),
@@ -202,18 +200,12 @@ def verdicts(path: str) -> dict:
 
 def tolerances() -> pd.DataFrame:
     """Return what decides each number and sentence, and why, as a table of text."""
-    rows = [
-        {
-            "Claim": claim.sentence or f"every {claim.measure}: {claim.quantity}",
-            "Of": ", ".join(
-                scenario_title(place) if place in SCENARIOS else title(place) for place in claim.where.split()
-            ),
-            "Tolerance": claim.tolerance,
-            "Because": claim.because,
-        }
-        for claim in judging.claims()
-    ]
-    return pd.DataFrame(rows).drop_duplicates()
+    claims = judging.claims()
+    what = [claim.sentence or f"every {claim.measure}: {claim.quantity}" for claim in claims]
+    places = [[scenario_title(p) if p in SCENARIOS else title(p) for p in claim.where.split()] for claim in claims]
+    decided = [(claim.tolerance, claim.because) for claim in claims]
+    rows = [(text, ", ".join(of), *why) for text, of, why in zip(what, places, decided, strict=True)]
+    return pd.DataFrame(rows, columns=["Claim", "Of", "Tolerance", "Because"]).drop_duplicates()
 
 
 def _number(value: float) -> str:
@@ -225,9 +217,8 @@ def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
     """Return the videos by scenario; their files are `<scenario>/<algorithm>.mp4`, or with two algorithms and a _."""
     found: dict[str, list[dict]] = {}
     for path in map(Path, paths):
-        names = _players(path.stem)
-        film = {"label": " beside ".join(names), "pair": len(names) > 1}
-        film["uri"] = data_uri(path.read_bytes(), "mp4")
+        names, uri = _players(path.stem), data_uri(path.read_bytes(), "mp4")
+        film = {"label": " beside ".join(names), "pair": len(names) > 1, "uri": uri}
         found.setdefault(scenario_title(path.parent.name), []).append(film)
     return found
 
@@ -240,13 +231,8 @@ def _players(stem: str) -> list[str]:
 
 def render(content: Mapping[str, object]) -> str:
     """Return the page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    rules = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), **rules)
     parts = {name: Markup((PAGE / f"report.{name}").read_text()) for name in ("css", "js")}
     return environment.get_template("report.html.j2").render(**content, **parts)
 
@@ -299,7 +285,7 @@ def main() -> None:
         "published": artefact.steps(results.PUBLISHED_STEPS),
         "absent": len(listed.absent),
         "named": artefact.named(listed.absent),
-        "sections": sections(read(options.artefacts)),
+        "sections": sections(options.artefacts),
         "verdict": verdicts(options.verdict) if options.verdict else None,
         "videos": videos(options.videos),
         "provenance": listed,

@@ -5,9 +5,8 @@ is a failed run: it counts as missing and is otherwise ignored. Scenarios and al
 whatever sorts or groups by them has the usual order.
 """
 
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -151,12 +150,9 @@ def _check_distinct(heads: pd.DataFrame, keys: Sequence[str], what: str) -> None
 
 def _read_one(path: str) -> pd.DataFrame:
     """Return the known columns of one metrics file, checked; optional columns that are absent are filled with NaN."""
-    data = Path(path).read_bytes()
-    frame = _plain(data)
-    if frame is None:
-        frame = files.table(path, "a metrics file", REQUIRED).reindex(columns=REQUIRED + OPTIONAL)
-        for column in REQUIRED[len(TEXT) :] + OPTIONAL:
-            frame[column] = files.numbers(path, frame[column], whole=column in COUNTS)
+    text = files.table(path, "a metrics file", REQUIRED, REQUIRED + OPTIONAL)
+    numbers = {name: files.numbers(path, text[name], whole=name in COUNTS) for name in text if name not in TEXT}
+    frame = text.assign(**numbers).reindex(columns=REQUIRED + OPTIONAL)
     if not frame.empty:
         check_identity(path, frame)
         if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
@@ -164,37 +160,41 @@ def _read_one(path: str) -> pd.DataFrame:
     return frame
 
 
-def _plain(data: bytes) -> pd.DataFrame | None:
-    """Return the rows of a metrics file that holds nothing unusual, ten times as fast; None: look at it closely.
-
-    Unusual is what the two readers could take for different things: quotes, white space, words of truth, rows of
-    another length, text in columns of numbers, anything but ASCII.
-    """
-    lines = data.split(b"\n")
-    header = lines[0].decode("latin-1").split(",")
-    known = [name for name in REQUIRED + OPTIONAL if name in header]
-    odd = any(mark in data.lower() for mark in (b'"', b"\r", b"\0", b" ", b"\t", b"true", b"false"))
-    plain = data.isascii() and not lines[-1] and not odd
-    regular = len({line.count(b",") for line in lines[:-1]}) == 1 and len(set(header)) == len(header)
-    if not plain or not regular or len(lines) < 3 or not set(REQUIRED) <= set(known):
-        return None
-    kinds = {name: str if name in TEXT else float for name in known}
-    rules = {"keep_default_na": False, "na_values": {name: ["", "nan", "NaN"] for name in known}}
-    try:
-        frame = pd.read_csv(io.BytesIO(data), usecols=known, dtype=kinds, **rules)
-    except (ValueError, OverflowError):
-        return None
-    counts = frame[COUNTS].to_numpy()
-    if not (np.abs(counts) <= files.LARGEST).all() or (counts % 1).any():
-        return None
-    return frame.astype(dict.fromkeys(COUNTS, np.int64)).reindex(columns=REQUIRED + OPTIONAL)
-
-
 def _compact(path: str) -> stored.Entry:
     """Return one metrics file as what the cache holds: its identity, and its NUMBERS (rows, columns)."""
     frame = _read_one(path)
-    identity = [] if frame.empty else [*map(str, frame[TEXT].iloc[0]), int(frame["seed"].iloc[0])]
-    return stored.Entry(identity, frame[NUMBERS].to_numpy(float))
+    return stored.Entry(_identity(frame), frame[NUMBERS].to_numpy(float))
+
+
+def _identity(frame: pd.DataFrame) -> list:
+    """Return which run the rows of a file belong to; empty without any."""
+    return [*map(str, frame[TEXT].iloc[0]), int(frame["seed"].iloc[0])] if len(frame) else []
+
+
+def _entries(
+    paths: Sequence[str | Path], parse: Callable[[str], stored.Entry]
+) -> tuple[pd.DataFrame, list[stored.Entry], dict[str, dict | None]]:
+    """Return what several files of runs hold, those without a row left out.
+
+    Returns:
+        one row per run, `file` and IDENTITY in the usual categories; one entry per run; their records by file.
+
+    Raises:
+        ValueError: a file is damaged, or runs differ in the version of the task.
+    """
+    paths = list(dict.fromkeys(map(str, paths)))
+    pairs = zip(paths, stored.entries(paths, parse), strict=True)
+    found = {path: entry for path, entry in pairs if len(entry.numbers)}
+    records = {path: record(path) for path in found}
+    one_task_version(records)
+    rows = [[path, *entry.identity[: len(IDENTITY)]] for path, entry in found.items()]
+    heads = ordered(pd.DataFrame(rows, columns=["file", *IDENTITY]))
+    return heads.astype({"file": "category", "variant": "category", "seed": np.int64}), list(found.values()), records
+
+
+def _repeated(heads: pd.DataFrame, entries: Sequence[stored.Entry]) -> pd.DataFrame:
+    """Return the row of each run as many times as its file has rows."""
+    return heads.loc[heads.index.repeat([len(entry.numbers) for entry in entries])].reset_index(drop=True)
 
 
 def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
@@ -211,23 +211,16 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
         ValueError: a file is damaged, lacks a column or holds a value of the wrong type, two files hold the same run,
             or runs differ in the version of the task.
     """
-    paths = list(dict.fromkeys(map(str, paths)))
-    entries = [(path, *entry) for path, entry in zip(paths, stored.entries(paths, _compact), strict=True)]
-    entries = [(path, identity, numbers) for path, identity, numbers in entries if len(numbers)]
-    one_task_version({path: record(path) for path, *_ in entries})
-    heads = pd.DataFrame([[path, *identity] for path, identity, _ in entries], columns=["file", *IDENTITY])
+    heads, entries, _ = _entries(paths, _compact)
     if not repeats:
         _check_distinct(heads, IDENTITY, "run")
-    heads = ordered(heads).astype({"file": "category", "variant": "category", "seed": np.int64})
-    frame = heads.loc[heads.index.repeat([len(numbers) for *_, numbers in entries])].reset_index(drop=True)
+    frame = _repeated(heads, entries)
     for column, name in enumerate(NUMBERS):
-        values = np.concatenate([np.empty(0), *(numbers[:, column] for *_, numbers in entries)])
+        values = np.concatenate([np.empty(0), *(entry.numbers[:, column] for entry in entries)])
         frame[name] = values.astype(np.int64) if name in COUNTS else values
     # A foreign file need not know the bound: the variant may name it, else it is the scenario's.
-    bounds = {
-        file: scenarios.bound_of(scenario, variant)
-        for file, scenario, variant in zip(heads["file"], heads["scenario"], heads["variant"], strict=True)
-    }
+    known = zip(heads["scenario"], heads["variant"], strict=True)
+    bounds = dict(zip(heads["file"], (scenarios.bound_of(*run) for run in known), strict=True))
     frame["bound"] = frame["bound"].fillna(frame["file"].astype(object).map(bounds).astype(float))
     frame["violation"] = frame["violation"].fillna(frame["episode_cost"] - frame["bound"])
     return frame
@@ -264,24 +257,25 @@ def by_run(frame: pd.DataFrame, *columns: str) -> list[tuple[np.ndarray, ...]]:
 
 
 COUNTED = ("seed", "episode", "episode_length", "longest_unsafe")  # whole numbers of an evaluation
-OF_EPISODES = ("bound", "episode_return", "episode_cost", "violation")
 OUTCOMES = ("dropped", "success")  # of an episode, 0 or 1, where the task knows them
-EVALUATED = [*IDENTITY, "mode", *COUNTED[1:], *OF_EPISODES]
+EPISODES = ["mode", *COUNTED[1:], "bound", "episode_return", "episode_cost", "violation"]
+EVALUATED = [*IDENTITY, *EPISODES]
 
 
-def _read_evaluation(path: str) -> pd.DataFrame:
-    """Return the episodes of one file, checked."""
-    frame = files.table(path, "an evaluation file", EVALUATED)
-    more = [column for column in frame if column.startswith(PER_COST) or column in OUTCOMES]
-    for column in (*COUNTED, *OF_EPISODES, *more):
-        frame[column] = files.numbers(path, frame[column], whole=column in COUNTED)
+def _read_evaluation(path: str) -> stored.Entry:
+    """Return the episodes of one file, checked: its identity and the names of further columns, and the numbers."""
+    text = files.table(path, "an evaluation file", EVALUATED)
+    more = [name for name in text if name.startswith(PER_COST) or name in OUTCOMES]
+    wanted = ("seed", *EPISODES[1:], *more)
+    frame = text.assign(**{name: files.numbers(path, text[name], whole=name in COUNTED) for name in wanted})
     if len(frame):
         check_identity(path, frame)
-    if wrong := set(frame["mode"].dropna()) - set(MODES):
+    if wrong := set(frame["mode"].fillna("")) - set(MODES):
         raise ValueError(f"{path} holds the mode {min(wrong)!r}: choose from {', '.join(MODES)}")
     if frame.duplicated(["mode", "episode"]).any():
         raise ValueError(f"{path} holds an episode twice")
-    return frame[[*EVALUATED, *more]].assign(file=path)
+    frame = frame.assign(mode=frame["mode"].map(MODES.index))
+    return stored.Entry([*_identity(frame), *more], frame[[*EPISODES, *more]].to_numpy(float))
 
 
 def _steps(found: dict | None) -> float:
@@ -306,14 +300,12 @@ def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
         ValueError: a file is damaged, lacks a column or holds a wrong value, or two files hold the same run,
             or runs differ in the version of the task.
     """
-    frames = [_read_evaluation(path) for path in dict.fromkeys(map(str, paths))]
-    filled = [frame for frame in frames if len(frame)]
-    records = {path: record(path) for part in filled for path in part["file"].unique()}
-    one_task_version(records)
-    frame = pd.concat(filled or frames[:1], ignore_index=True)
-    frame["steps"] = frame["file"].map({path: _steps(found) for path, found in records.items()}).astype(float)
-    _check_distinct(frame.drop_duplicates("file"), IDENTITY, "run")
-    return ordered(frame)
+    heads, entries, records = _entries(paths, _read_evaluation)
+    _check_distinct(heads, IDENTITY, "run")
+    heads["steps"] = [_steps(found) for found in records.values()]
+    each = [pd.DataFrame(numbers, columns=[*EPISODES, *identity[len(IDENTITY) :]]) for identity, numbers in entries]
+    frame = _repeated(heads, entries).join(pd.concat(each or [pd.DataFrame(columns=EPISODES)], ignore_index=True))
+    return frame.assign(mode=frame["mode"].map(dict(enumerate(MODES))))
 
 
 def _read_measurement(path: str) -> pd.DataFrame:

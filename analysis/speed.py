@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from analysis import artefact, efficiency, results, style
 from analysis.artefact import Printed
@@ -29,8 +28,7 @@ CAPTION = (
 )
 
 BAR, TITLE_ROWS = 0.165, 1.4  # inches from one bar to the next; room above a scenario's bars for its name, in bars
-LABELS, PANEL, GAP, HEAD, AXIS = 0.85, 2.35, 0.2, 0.62, 0.45  # inches
-NARROWEST = 4.8  # inches that the legend takes
+COLUMN, HEAD, NARROWEST = 3.4, 1.07, 4.8  # inches: width of a family; above and below its bars; of the legend
 ROOM = 1.25  # length of the axis in longest bars: the speed stands behind each bar
 
 
@@ -40,22 +38,21 @@ def _positions(panel: pd.DataFrame) -> np.ndarray:
     return np.arange(len(panel)) + TITLE_ROWS * group.ne(group.shift()).cumsum().to_numpy()
 
 
-def _draw_family(axis: Axes, panel: pd.DataFrame, parts: Sequence[str], colours: Sequence[str]) -> None:
+def _draw_family(axis: Axes, panel: pd.DataFrame, parts: Mapping[str, str]) -> None:
     """Draw the stacked bars of one family, scenario by scenario, each with its speed behind it."""
     y, left = _positions(panel), np.zeros(len(panel))
-    for part, colour in zip(parts, colours, strict=True):
-        axis.barh(y, panel[part], left=left, height=0.78, color=colour, linewidth=0)
+    for (part, label), colour in zip(parts.items(), style.graded(len(parts)), strict=True):
+        bars = axis.barh(y, panel[part], left=left, height=0.78, color=colour, linewidth=0, label=label)
         left += panel[part].to_numpy()
-    for end, place, speed in zip(left, y, panel["speed"], strict=True):
-        axis.annotate(f"{speed:,.0f} /s", (end, place), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
+    axis.bar_label(bars, [f"{speed:,.0f} /s" for speed in panel["speed"]], padding=3, fontsize=6.5)
     axis.set_yticks(y, [results.label(name) for name in panel["algorithm"]], fontsize=7.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
     for scenario, first in panel.assign(y=y).groupby("scenario", sort=False, observed=True)["y"].first().items():
         look = {"transform": axis.get_yaxis_transform(), "va": "bottom", "fontsize": 8, "color": style.INK}
         axis.text(0, first - 0.55, SCENARIOS[scenario].title, fontweight="bold", **look)
-    axis.set_ylim(y[-1] + 0.7, 0)  # from the top down
     axis.set_title(FAMILIES[SCENARIOS[panel["scenario"].iloc[0]].family])
+    axis.set_xlabel("Microseconds per environment step")
 
 
 def draw(frame: pd.DataFrame, parts: Mapping[str, str]) -> Figure:
@@ -69,19 +66,14 @@ def draw(frame: pd.DataFrame, parts: Mapping[str, str]) -> Figure:
     style.use()
     family = frame["scenario"].astype(str).map(lambda name: SCENARIOS[name].family)
     columns = [frame[family == name] for name in FAMILIES if (family == name).any()]
-    heights = [BAR * (_positions(panel)[-1] + 0.7) for panel in columns]
-    width = max(len(columns) * (LABELS + PANEL + GAP), NARROWEST)
-    pitch = width / max(len(columns), 1)
-    height = HEAD + max(heights, default=0) + AXIS
-    figure, colours = plt.figure(figsize=(width, height)), style.graded(len(parts))
-    longest = frame[list(parts)].sum(axis=1).max()
-    for i, (panel, tall) in enumerate(zip(columns, heights, strict=True)):
-        place = (i * pitch + LABELS, height - HEAD - tall, pitch - LABELS - GAP, tall)
-        axis = figure.add_axes(np.divide(place, (width, height, width, height)))
-        _draw_family(axis, panel, list(parts), colours)
-        axis.set(xlim=(0, ROOM * longest), xlabel="Microseconds per environment step")
-    handles = [Patch(color=colour, label=label) for colour, label in zip(colours, parts.values(), strict=True)]
-    figure.legend(handles=handles, loc="upper center", ncols=len(parts), frameon=False, handlelength=1.2)
+    bars = max((_positions(panel)[-1] + 0.7 for panel in columns), default=0)
+    size = (max(len(columns) * COLUMN, NARROWEST), HEAD + BAR * bars)
+    figure, axes = plt.subplots(1, max(len(columns), 1), figsize=size, squeeze=False, layout="constrained")
+    for axis, panel in zip(axes[0], columns, strict=False):
+        _draw_family(axis, panel, parts)
+        axis.set(xlim=(0, ROOM * frame[list(parts)].sum(axis=1).max()), ylim=(bars, 0))  # from the top down
+    handles, _ = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(parts), frameon=False, handlelength=1.2)
     return figure
 
 
@@ -120,14 +112,10 @@ def _speeds(frame: pd.DataFrame) -> Printed:
     """Return the layout of all measurements."""
     header = ["Scenario", "Algorithm", "Physics", "Collect", "Update", "End to end", "Ratio", "Peak RSS (MiB)"]
     decimals = dict.fromkeys(SPEEDS, 0) | {"ratio": 2, "peak_rss_mib": 0}
-    rows = [
-        [
-            SCENARIOS[row["scenario"]].title,
-            results.label(row["algorithm"]),
-            *(artefact.number(row[name], places) for name, places in decimals.items()),
-        ]
-        for _, row in frame.iterrows()
-    ]
+    rows = []
+    for row in frame.to_dict("records"):
+        names = [SCENARIOS[row["scenario"]].title, results.label(row["algorithm"])]
+        rows.append([*names, *(artefact.number(row[name], places) for name, places in decimals.items())])
     return Printed([("", name) for name in header], rows)
 
 
@@ -155,14 +143,12 @@ def _speed_ups(frame: pd.DataFrame) -> Printed:
 def _says(frame: pd.DataFrame) -> str:
     """Return what was measured and how."""
     threads = " or ".join(f"{number:g}" for number in sorted(frame["threads"].unique()))
-    return " ".join(
-        [
-            "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, "
-            "medians over rounds of one iteration after a warm-up; ratio: end to end / physics.",
-            "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps "
-            "per second end to end.",
-            f"{artefact.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics.",
-        ]
+    return (
+        "Benchmark. Environment steps per second of physics alone, collection, update and training end to end, "
+        "medians over rounds of one iteration after a warm-up; ratio: end to end / physics. "
+        "Bars: the same numbers as time per environment step, summed over all worlds and agents; behind them steps "
+        "per second end to end. "
+        f"{artefact.count(len(frame), 'measurement')}, {threads} thread{'s'[: threads != '1']} for the physics."
     )
 
 

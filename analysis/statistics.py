@@ -22,11 +22,11 @@ def _recent_mean(steps: np.ndarray, values: np.ndarray, index: int) -> float:
     Where no episode finished in the window, the last value before it stands in; NaN where there is none either.
     """
     start = np.searchsorted(steps, steps[index] - FINAL_SHARE * steps[-1], side="right")
-    seen = values[: index + 1][np.isfinite(values[: index + 1])]
-    inside = values[start : index + 1][np.isfinite(values[start : index + 1])]
-    if not len(seen):
+    known = np.flatnonzero(np.isfinite(values[: index + 1]))
+    if not len(known):
         return float("nan")
-    return float(inside.mean() if len(inside) else seen[-1])
+    inside = known[known >= start]
+    return float(values[inside if len(inside) else known[-1:]].mean())
 
 
 def final_performance(steps: np.ndarray, values: np.ndarray) -> float:

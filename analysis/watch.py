@@ -25,21 +25,13 @@ from workflow.progress import Run
 
 INTERVAL = 2.0  # seconds between two redraws
 LEAST = 72  # columns that a table has; of a narrower terminal the right ones are cut off
-STYLES = {
-    "running": "green",
-    "failed": "bold red",
-    "stalled": "yellow",
-    "complete": "",
-    "evaluated": "",
-    "waiting": "dim",
-}
-LISTED = ("running", "failed", "stalled")  # run by run, whatever the height
+LISTED = {"running": "green", "failed": "bold red", "stalled": "yellow"}  # run by run, whatever the height
+STYLES = LISTED | {"complete": "", "evaluated": "", "waiting": "dim"}
 
 
 def lines(runs: list[Run], width: int, height: int | None = None) -> list[Text]:
     """Return the table of `runs` as lines of at most `width` columns, at most `height` of them unless that is None."""
-    order = list(STYLES)
-    ordered = sorted(runs, key=lambda run: order.index(run.state))
+    ordered = sorted(runs, key=lambda run: list(STYLES).index(run.state))
     if height is None or len(runs) < height:
         whole = _listed(ordered, width)
         if height is None or len(whole) <= height:
@@ -64,10 +56,11 @@ def _cut(table: list[Text], height: int) -> list[Text]:
 def _table(columns: Iterable[str], width: int, rows: Iterable[tuple[str | Text, ...]]) -> list[Text]:
     """Return the lines of a table whose second column wraps; those after it are numbers. A narrow terminal cuts it."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), width=max(width, LEAST), header_style="bold")
-    for number, name in enumerate(columns):
-        here = number == 1
-        options = {"ratio": 1, "overflow": "fold"} if here else {"no_wrap": True}
-        table.add_column(name, justify="right" if number > 1 else "left", **options)
+    first, second, *others = columns
+    table.add_column(first, no_wrap=True)
+    table.add_column(second, ratio=1, overflow="fold")
+    for name in others:
+        table.add_column(name, no_wrap=True, justify="right")
     for row in rows:
         table.add_row(*row)
     rendered = Console(width=max(width, LEAST)).render_lines(table, pad=False)
@@ -109,27 +102,28 @@ def _sums(runs: list[Run], keys: tuple[str, ...], width: int) -> list[Text]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(" ".join(getattr(run.place, key) for key in keys), []).append(run)
-    rows = [(title, _states(group), *_medians(group)[: len(medians)]) for title, group in groups.items()]
+    rows = [(title, *_sum(group)[: 1 + len(medians)]) for title, group in groups.items()]
     return _table(("All others", "Runs", *medians), width, rows)
 
 
-def _states(group: list[Run]) -> str:
-    """Return how many runs of a group are complete and evaluated, in words."""
-    complete = sum(run.state != "waiting" for run in group)
+def _sum(group: list[Run]) -> tuple[str, str, str]:
+    """Return how many runs of a group are complete and evaluated, and medians of return and cost, as text."""
+    complete = [run for run in group if run.state != "waiting"]
     evaluated = sum(run.state == "evaluated" for run in group)
-    return f"{complete} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
-
-
-def _medians(group: list[Run]) -> tuple[str, str]:
-    """Return the medians of return and cost of a group's complete main runs, as text."""
-    main = [run for run in group if run.state != "waiting" and run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
-    value, cost = (
-        [number for run in main if (number := getattr(run, field)) is not None] for field in ("episode_return", "cost")
-    )
+    states = f"{len(complete)} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
+    main = [run for run in complete if run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
     bound = main[0].bound if main else None
-    return _decimal(statistics.median(value) if value else None), _cost(
-        statistics.median(cost) if cost else None, bound
+    return (
+        states,
+        _decimal(_median(run.episode_return for run in main)),
+        _cost(_median(run.cost for run in main), bound),
     )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Return the median of those values that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _decimal(value: float | None) -> str:

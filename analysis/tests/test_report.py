@@ -154,7 +154,7 @@ def test_a_caption_is_said_once(page):
 
 def test_a_drawing_has_the_size_and_shape_of_its_svg(tmp_path):
     figure(tmp_path / "figure2", CAPTION)
-    (shown,) = report.read([f"{tmp_path}/figure2.svg"])
+    shown = report.read(f"{tmp_path}/figure2.svg")
     text = (tmp_path / "figure2.svg").read_text()
     width, height = (float(re.search(rf'<svg[^>]* {name}="([0-9.]+)pt"', text)[1]) for name in ("width", "height"))
     assert shown.picture.width == pytest.approx(width * 1.25 * 96 / 72, abs=0.5)
@@ -165,7 +165,7 @@ def test_a_drawing_has_the_size_and_shape_of_its_svg(tmp_path):
 def test_a_large_drawing_is_shown_as_png_and_named_by_its_path(tmp_path, monkeypatch):
     figure(tmp_path / "figure2", CAPTION)
     monkeypatch.setattr(report, "LARGEST", (tmp_path / "figure2.svg").stat().st_size - 1)
-    (found,) = report.read([f"{tmp_path}/figure2.svg"])
+    found = report.read(f"{tmp_path}/figure2.svg")
     assert found.picture.uri == report.data_uri((tmp_path / "figure2.png").read_bytes(), "png")
     assert [file.uri is None and not file.shown for file in found.downloads] == [True, False, False]
 

@@ -87,7 +87,7 @@ def test_a_curve_that_ends_early_is_named_at_its_last_value():
     runs = [rows_of_run("ant_2x4", "happo"), rows_of_run("ant_2x4", "mappo", steps=5_000_000, value=7.0)]
     drawn = curves.curves(pd.concat(runs), "algorithm")
     lines = curves.algorithm_lines(drawn["line"])
-    ends = curves._ends(drawn[drawn["quantity"] == "return"], lines, 1e6, bound=False)
+    ends = curves._ends(drawn[drawn["quantity"] == "return"].assign(x=drawn["step"] / 1e6), lines)
     assert [(x, y, name) for x, y, name, _ in ends] == [(10.0, 1000.0, "HAPPO"), (5.0, 7.0, "MAPPO")]
 
 
