@@ -49,9 +49,11 @@ def load(folder: str | Path) -> tuple[dict, object]:
     try:
         saved = torch.load(path, weights_only=True)
         hidden, actors = tuple(saved["settings"]["hidden"]), []
-        for theta in saved["actors"]:
+        for parameters in saved["actors"]:
+            if not isinstance(parameters, dict):
+                raise TypeError("its parameters have no names, as those of versions before 0.2")
             actor = Actor(saved["observation_size"], saved["action_size"], hidden, torch.Generator(), 0.0, 1.0)
-            actor.theta.copy_(theta)
+            actor.load_named(parameters)
             actors.append(actor)
         ensemble = Ensemble(actors)
     except Exception as error:  # whatever unpickling a damaged or foreign file may raise

@@ -222,7 +222,7 @@ class ShadowHand(Task):
         self.cost_names = WATCHED[: self._objects]  # the cubes' task watches both hands
         rewards = ("reward_pose",) if self._objects == 1 else ("reward_distance", "reward_turn", "reward_control")
         costs = (f"cost_{name}" for name in self.cost_names)
-        self.term_names = (*rewards, *costs, "distance", "turn", "dropped")
+        self.term_names = (*rewards, *costs, "distance", "turn", "dropped", "success")
         self._watched = WATCHED_ACTUATORS[: self._objects]
         qpos, qvel = batch.bind("qpos"), batch.bind("qvel")
         joints = len(HANDS) * _JOINTS
@@ -279,7 +279,9 @@ class ShadowHand(Task):
     def initial_terms(self, worlds: int) -> dict[str, np.ndarray]:
         """Return the terms before the first step; the errors are those of the present state."""
         distance, turn = self.errors()
-        return super().initial_terms(worlds) | {"distance": distance.max(1), "turn": turn.max(1)}
+        farthest = distance.max(1)
+        now = {"distance": farthest, "turn": turn.max(1), "success": farthest < REACHED}
+        return super().initial_terms(worlds) | now
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return how far the objects are from their goals, metres and radians in [0, pi], (E, K) each."""

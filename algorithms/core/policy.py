@@ -90,6 +90,16 @@ class Actor(MLP):
         self.theta.copy_(state["theta"])
         self.optimiser.load_state_dict(state["adam"])
 
+    def named(self) -> dict[str, Tensor]:
+        """Return copies of the parameters by name: those of `layers`, and p (A,) of std = 0.5 sigmoid(p) as `std`."""
+        found = {name: value.detach().cpu().clone() for name, value in self.module.state_dict().items()}
+        return found | {"std": self.theta[-self.action_size :].cpu().clone()}
+
+    def load_named(self, parameters: dict[str, Tensor]) -> None:
+        """Take over what `named` returned."""
+        self.module.load_state_dict({name: value for name, value in parameters.items() if name != "std"})
+        self.theta[-self.action_size :] = parameters["std"]
+
     def std(self) -> np.ndarray:
         """Return the standard deviations (A,)."""
         return STD_SCALE / (1 + np.exp(-self.theta[-self.action_size :].cpu().numpy()))

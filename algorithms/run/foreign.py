@@ -24,6 +24,7 @@ class ForeignEnv:
 
     auto_reset = True
     num_costs, cost_names = 1, ("cost",)
+    outcomes = ()
 
     def __init__(self, scenario: Foreign, num_envs: int = 1, seed: int | None = None) -> None:
         """Build the worlds.

@@ -4,20 +4,22 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 import torch
 
-PACKAGES = ("torch", "mujoco", "numpy", "gymnasium", "gymnasium-robotics")
+from ..core.networks import kernels
+
+PACKAGES = ("torch", "mujoco", "numpy", "numba", "gymnasium", "gymnasium-robotics")
 
 
 def provenance(device: torch.device, threads: int | None) -> dict:
     """Return what a run's record says of the machine and the code; `threads` are those of the physics."""
     return {
         **_commit(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "hardware": {
             "machine": platform.machine(),
             "cpu": _cpu(),
@@ -28,6 +30,7 @@ def provenance(device: torch.device, threads: int | None) -> dict:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "system": platform.system(),
         },
+        "networks": "compiled" if device.type == "cpu" and kernels() else "torch",
         "threads": {"physics": threads, "torch": torch.get_num_threads()},
     }
 
@@ -35,6 +38,14 @@ def provenance(device: torch.device, threads: int | None) -> dict:
 def now() -> str:
     """Return the time by the system's clock, ISO 8601 in UTC; for people to read: nothing is computed from it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(name: str) -> str | None:
+    """Return the version of a package, None of one that is not installed: training does without a compiler."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str:

@@ -219,7 +219,7 @@ class Run:
 
     def _save_policy(self) -> None:
         policy = {
-            "actors": [actor.theta.cpu() for actor in self.learner.policies()],
+            "actors": [actor.named() for actor in self.learner.policies()],
             "observation_size": self.env.observation_size,
             "action_size": self.env.action_size,
             "settings": self.task.settings(),

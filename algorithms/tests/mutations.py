@@ -52,7 +52,11 @@ MUTATIONS = [
     ),
     Mutation("Fisher without the std part", "core/policy.py", "torch.mul(2 * (1", "torch.mul(0 * (1", "networks"),
     Mutation(
-        "Fisher not averaged over rows", "core/policy.py", "square() * len(policy.mean))", "square())", "networks"
+        "Fisher not averaged over rows",
+        "core/policy.py",
+        "1 / (np.square(policy.std) * policy.mean.dtype.type(len(policy.mean)))",
+        "1 / np.square(policy.std)",
+        "networks",
     ),
     Mutation(
         "KL gradient without the std part",
@@ -64,28 +68,45 @@ MUTATIONS = [
     Mutation(
         "gradient of log std, not of its parameter", "core/policy.py", "d_log_std * slope", "d_log_std", "networks"
     ),
-    Mutation("gradient of ReLU everywhere", "core/networks.py", "(dh, a, 0.0)", "(dh, a, -1.0)", "networks"),
+    Mutation("an old policy's gradient", "core/policy.py", "if policy is not self._policy:", "if False:", "networks"),
+    Mutation("autograd's gradient of another loss", "core/policy.py", "loss(*rows)", "loss(*rows[::-1])", "networks"),
+    # kernels
     Mutation(
-        "JVP without the normalisation's shift",
-        "core/networks.py",
-        "addcmul_(change, p",
-        "addcmul_(change + rstd * normal * (da * normal).mean(1, keepdim=True), p",
+        "gradient of ReLU everywhere",
+        "core/kernels.py",
+        "            dx[row, k] = dx[row, k] if a[row, k] > zero else zero",
+        "            dx[row, k] = dx[row, k] if a[row, k] >= zero else zero",
         "networks",
     ),
-    Mutation("only the first chunk's gradient", "core/networks.py", "self.grad.add_(self._part)", "pass", "networks"),
+    Mutation("NaN rectified", "core/kernels.py", "zero if value < zero else value", "max(zero, value)", "networks"),
+    Mutation(
+        "derivative of the normalisation without its deviation's",
+        "core/kernels.py",
+        "dx[row, k] - mean - n[row, k] * along",
+        "dx[row, k] - mean",
+        "networks",
+    ),
+    Mutation("LayerNorm's eps left out", "core/kernels.py", "/ size + eps)", "/ size)", "networks"),
+    Mutation(
+        "LayerNorm's bias without gradient", "core/kernels.py", "                dc[k] += weight * s\n", "", "networks"
+    ),
+    Mutation("fold without LayerNorm's bias", "core/kernels.py", " + inner(weight, c)\n", "\n", "networks"),
+    Mutation("direction of LayerNorm's bias lost", "core/kernels.py", " + inner(weight, dc)\n", "\n", "networks"),
     Mutation(
         "only the last chunk's gradient",
-        "core/networks.py",
-        "grad.add_(self._part)",
-        "grad.copy_(self._part)",
+        "core/kernels.py",
+        "tape[start * tape_size(sizes) :], part)\n        sums += part",
+        "tape[start * tape_size(sizes) :], part)\n        sums[:] = part",
         "networks",
     ),
+    Mutation("every chunk on the first one's tape", "core/kernels.py", "if keep else 0", "if False else 0", "networks"),
+    Mutation("compiled Adam without bias correction", "core/kernels.py", "t[0] += 1", "t[0] += 1e6", "networks"),
+    Mutation("compiled gradient not clipped", "core/kernels.py", "if norm > kind(max_norm)", "if False", "networks"),
+    Mutation("sums in a loop that stores", "core/kernels.py", '"fastmath": fastmath', '"fastmath": REORDER', "kernels"),
     Mutation("std scale 1", "core/policy.py", "STD_SCALE = 0.5", "STD_SCALE = 1.0", "networks"),
-    Mutation("Adam without bias correction", "core/networks.py", "self.t.add_(1)", "self.t.fill_(1e6)", "networks"),
+    Mutation("Adam without bias correction", "core/networks.py", "self.t += 1", "self.t += 1e6", "networks"),
     Mutation("Adam's state not restored", "core/networks.py", "value.copy_(state[name])", "pass", "networks"),
-    Mutation(
-        "gradients not clipped", "core/networks.py", "if norm > self.max_grad_norm:", "if False:", "networks happo"
-    ),
+    Mutation("gradients not clipped", "core/networks.py", "min(1.0, self.max_grad_norm / norm)", "1.0", "networks"),
     Mutation(
         "minibatch tail dropped",
         "core/networks.py",
@@ -395,8 +416,8 @@ MUTATIONS = [
     # numbers that are not finite, bad input, the process beside
     Mutation(
         "gradient not finite, step taken",
-        "core/networks.py",
-        "if not math.isfinite(norm):",
+        "core/kernels.py",
+        "if not np.isfinite(norm):",
         "if False:",
         "numerical_faults",
     ),
@@ -444,7 +465,7 @@ def first_failure(mutation: Mutation) -> str | None:
     """Return the test that notices `mutation`, or None."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        for name in ("algorithms", "envs"):
+        for name in ("algorithms", "envs", "workflow"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", root)
         path = root / "algorithms" / mutation.file

@@ -97,6 +97,19 @@ def test_evaluating_keeps_what_derivatives_need_and_a_gradient_stays_when_anothe
     assert torch.equal(before, kept)
 
 
+def test_named_parameters_are_those_of_the_plain_module_and_the_std(way):
+    actor, other, seen = make_actor(), make_actor(seed=5), observations(torch.float64)
+    named = actor.named()
+    plain = plain_of(actor).net.double()
+    plain.load_state_dict({name: value for name, value in named.items() if name != "std"})
+    close(actor.forward(seen), plain(seen).detach(), torch.float64)
+    np.testing.assert_allclose(actor.std(), 0.5 / (1 + np.exp(-named["std"].numpy())), rtol=1e-12)
+    other.load_named(named)
+    assert torch.equal(other.theta, actor.theta)
+    other.theta.zero_()
+    assert torch.equal(named["std"], actor.named()["std"])  # a copy
+
+
 def test_a_policy_that_is_not_the_last_one_is_refused(way):
     actor, seen, action = make_actor(), observations(torch.float64), np.ones((17, 3))
     first = actor.policy(seen)

@@ -80,7 +80,7 @@ WRONG = [
     *[
         (driver, [name, "BAD", *OUT], "BAD lacks the column 'scenario'; a metrics file needs")
         for name in driver.MODULES
-        if name not in ("benchmark", "evaluation")
+        if name != "benchmark" and driver.MODULES[name] != "evaluation"
     ],
     (driver, ["evaluation", "BAD", *OUT], "BAD lacks the column 'scenario'; an evaluation file needs"),
     (driver, ["benchmark", "BAD", *OUT], "BAD lacks the column 'scenario'; a measurement needs"),

@@ -13,13 +13,21 @@ from analysis import __main__ as driver
 from analysis import results, verdict
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
-NOTES = {"two_million": "Two million steps, a fifth of the paper's.", "ten_million": "Two seeds."}
+NOTES = {
+    "two_million": "Two million steps, a fifth of the paper's.",
+    "ten_million": "Two seeds.",
+    "hands_10m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
+}
 SCENARIO = "halfcheetah_2x3"
 # What has no runs beside it: the quick suite, and the benchmark of which only the summary is kept.
 WITHOUT_RUNS = {"quick", "benchmark"}
 RUNS = {"runs", "efficiency", "2m", "4m", "10m"}  # folders of runs
 TIMED = ("table1", "table2", "iteration_time")
-CALLED = {"ant_2x4_2m": "figure2", "legacy_2m": "legacy"}  # artefacts whose file has another name
+CALLED = {
+    "ant_2x4_2m": "figure2",
+    "legacy_2m": "legacy",
+    "hands_10m": "figure_hands",
+}  # artefacts whose file has another name
 ONLY = {"figure6": {"mafocops"}, "table3": {"happo", "mafocops"}, "table4": {"happo", "mafocops"}}
 
 
@@ -33,9 +41,9 @@ def inputs(path):
     """Return the metrics files that an artefact was made from, in the order of its suite."""
     name = path.stem
     if path.parts[0] == "learning":
-        scenario = {"ant_2x4_2m": "ant_2x4", "legacy_2m": SCENARIO}[name]
+        folder = {"ant_2x4_2m": "2m/ant_2x4", "legacy_2m": f"2m/{SCENARIO}", "hands_10m": "10m/shadowhandover"}[name]
         variants = ("default", "legacy") if name == "legacy_2m" else ("default",)
-        return [p for v in variants for p in in_order(REFERENCE.glob(f"learning/2m/{scenario}/*/{v}/*/metrics.csv"))]
+        return [p for v in variants for p in in_order(REFERENCE.glob(f"learning/{folder}/*/{v}/*/metrics.csv"))]
     if name in TIMED:  # ten million steps were not timed again
         return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/metrics.csv"))
     found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
@@ -52,7 +60,7 @@ def redraw(path, base, command):
     """Make the artefact of a committed CSV anew as `base` and what belongs beside it."""
     name, metrics = CALLED.get(path.stem, path.stem), inputs(path)
     evaluations = [file.with_name("evaluation.csv") for file in metrics]
-    end = ["--note", NOTES.get(path.parts[0], ""), "--output", base]
+    end = ["--note", NOTES.get(path.stem, NOTES.get(path.parts[0], "")), "--output", base]
     if name == "verdict":
         suite = REFERENCE / path.parts[0]
         tables = sorted(suite.glob("tables/table?.csv"))
