@@ -50,29 +50,38 @@ reordered = functools.partial(compiled, fastmath=REORDER)
 
 
 @reordered
-def total(x):
-    """Return the sum of x (I,)."""
+def total(x, row):
+    """Return the sum of row `row` of x (B, I); a view of the row would cost as much as the sum."""
     found = x.dtype.type(0)
-    for k in range(len(x)):
-        found += x[k]
+    for k in range(x.shape[1]):
+        found += x[row, k]
     return found
 
 
 @reordered
-def inner(x, y):
-    """Return x . y for x, y (I,)."""
+def inner(x, y, row):
+    """Return the inner product of row `row` of x and y (B, I)."""
     found = x.dtype.type(0)
-    for k in range(len(x)):
-        found += x[k] * y[k]
+    for k in range(x.shape[1]):
+        found += x[row, k] * y[row, k]
     return found
 
 
 @reordered
-def squared_distance(x, mean):
-    """Return the sum of (x - mean)^2 for x (I,) and a number."""
+def squared_distance(x, row, mean):
+    """Return the sum of (x - mean)^2 over row `row` of x (B, I)."""
+    found = x.dtype.type(0)
+    for k in range(x.shape[1]):
+        found += (x[row, k] - mean) * (x[row, k] - mean)
+    return found
+
+
+@reordered
+def product(matrix, row, x):
+    """Return the inner product of row `row` of a matrix (O, I) and x (I,)."""
     found = x.dtype.type(0)
     for k in range(len(x)):
-        found += (x[k] - mean) * (x[k] - mean)
+        found += matrix[row, k] * x[k]
     return found
 
 
@@ -95,19 +104,31 @@ def folded_size(sizes):
 
 
 @compiled
+def unpacked(folded, to, i, o):
+    """Return V (O, I) and u (O,) of the layer whose part of `folded` begins at `to`."""
+    return folded[to : to + o * i].reshape((o, i)), folded[to + o * i : to + o * i + o]
+
+
+@compiled
+def parameters(theta, at, i, o):
+    """Return w (I,), c (I,), W (O, I), b (O,) of the layer whose part of theta (or of a gradient) begins at `at`."""
+    w, c, weight, bias = theta[at:], theta[at + i :], theta[at + 2 * i :], theta[at + 2 * i + o * i :]
+    return w[:i], c[:i], weight[: o * i].reshape((o, i)), bias[:o]
+
+
+@compiled
 def fold(theta, sizes):
     """Return V (O, I) and u (O,) of each layer, all in one vector (F,)."""
     folded, at, to = np.empty(folded_size(sizes), theta.dtype), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
-        w, c = theta[at : at + i], theta[at + i : at + 2 * i]
-        at += 2 * i
+        w, c, weight, bias = parameters(theta, at, i, o)
+        v, u = unpacked(folded, to, i, o)
         for row in range(o):
-            weight = theta[at + row * i : at + row * i + i]
             for k in range(i):
-                folded[to + row * i + k] = weight[k] * w[k]
-            folded[to + o * i + row] = theta[at + o * i + row] + inner(weight, c)
-        at += o * i + o
+                v[row, k] = weight[row, k] * w[k]
+            u[row] = bias[row] + product(weight, row, c)
+        at += 2 * i + o * i + o
         to += o * i + o
     return folded
 
@@ -118,38 +139,36 @@ def fold_jvp(theta, direction, sizes):
     folded, at, to = np.empty(folded_size(sizes), theta.dtype), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
-        w, c = theta[at : at + i], theta[at + i : at + 2 * i]
-        dw, dc = direction[at : at + i], direction[at + i : at + 2 * i]
-        at += 2 * i
+        w, c, weight, _ = parameters(theta, at, i, o)
+        dw, dc, dweight, dbias = parameters(direction, at, i, o)
+        dv, du = unpacked(folded, to, i, o)
         for row in range(o):
-            weight = theta[at + row * i : at + row * i + i]
-            change = direction[at + row * i : at + row * i + i]
             for k in range(i):
-                folded[to + row * i + k] = change[k] * w[k] + weight[k] * dw[k]
-            folded[to + o * i + row] = direction[at + o * i + row] + inner(change, c) + inner(weight, dc)
-        at += o * i + o
+                dv[row, k] = dweight[row, k] * w[k] + weight[row, k] * dw[k]
+            du[row] = dbias[row] + product(dweight, row, c) + product(weight, row, dc)
+        at += 2 * i + o * i + o
         to += o * i + o
     return folded
 
 
 @compiled
-def unfold(theta, sizes, folded):
-    """Return the gradient (P,) with respect to theta from that with respect to V and u: G and s, in `folded`."""
+def unfold(theta, sizes, sums):
+    """Return the gradient (P,) with respect to theta from that with respect to V and u: G and s, in `sums` (F,)."""
     grad, at, to = np.zeros_like(theta), 0, 0
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
-        w, c = theta[at : at + i], theta[at + i : at + 2 * i]
-        dw, dc = grad[at : at + i], grad[at + i : at + 2 * i]
-        at += 2 * i
+        w, c, weight, _ = parameters(theta, at, i, o)
+        dw, dc, dweight, dbias = parameters(grad, at, i, o)
+        g, s = unpacked(sums, to, i, o)
         for row in range(o):
-            s = folded[to + o * i + row]
             for k in range(i):
-                weight, g = theta[at + row * i + k], folded[to + row * i + k]
-                grad[at + row * i + k] = g * w[k] + s * c[k]
-                dw[k] += weight * g
-                dc[k] += weight * s
-            grad[at + o * i + row] = s
-        at += o * i + o
+                dweight[row, k] = g[row, k] * w[k] + s[row] * c[k]
+            for k in range(i):
+                dw[k] += weight[row, k] * g[row, k]
+            for k in range(i):
+                dc[k] += weight[row, k] * s[row]
+            dbias[row] = s[row]
+        at += 2 * i + o * i + o
         to += o * i + o
     return grad
 
@@ -159,8 +178,8 @@ def normalise(a, n, scale):
     """Write N(a) (B, I) and 1 / deviation (B,) of the rows a (B, I)."""
     one, size, eps = a.dtype.type(1), a.dtype.type(a.shape[1]), a.dtype.type(EPS_NORM)
     for row in range(len(a)):
-        mean = total(a[row]) / size
-        scale[row] = one / np.sqrt(squared_distance(a[row], mean) / size + eps)
+        mean = total(a, row) / size
+        scale[row] = one / np.sqrt(squared_distance(a, row, mean) / size + eps)
         for k in range(a.shape[1]):
             n[row, k] = (a[row, k] - mean) * scale[row]
 
@@ -180,7 +199,7 @@ def through_normalisation(dx, n, scale):
     """Replace dx (B, I) by J dx."""
     size = n.dtype.type(n.shape[1])
     for row in range(len(n)):
-        mean, along = total(dx[row]) / size, inner(dx[row], n[row]) / size
+        mean, along = total(dx, row) / size, inner(dx, n, row) / size
         for k in range(n.shape[1]):
             dx[row, k] = (dx[row, k] - mean - n[row, k] * along) * scale[row]
 
@@ -208,12 +227,6 @@ def taped(tape, at, rows, i):
     """Return a (B, I), n (B, I) and 1 / deviation (B,) of the layer whose part of the tape begins at `at`."""
     a, n, scale = tape[at:], tape[at + rows * i :], tape[at + 2 * rows * i :]
     return a[: rows * i].reshape((rows, i)), n[: rows * i].reshape((rows, i)), scale[:rows]
-
-
-@compiled
-def unpacked(folded, to, i, o):
-    """Return V (O, I) and u (O,) of the layer whose part of `folded` begins at `to`."""
-    return folded[to : to + o * i].reshape((o, i)), folded[to + o * i : to + o * i + o]
 
 
 @compiled
@@ -343,7 +356,8 @@ def act(folded, sizes, observation, mean):
 def adam(theta, grad, m, v, t, lr, max_norm, eps):
     """Move theta (P,) one step of Adam against grad (P,), scaled to `max_norm` at most; False if it is not finite."""
     kind = theta.dtype.type
-    norm = np.sqrt(inner(grad, grad)) + kind(1e-6)  # as in PyTorch
+    row = grad.reshape((1, len(grad)))
+    norm = np.sqrt(inner(row, row, 0)) + kind(1e-6)  # as in PyTorch
     if not np.isfinite(norm):
         return False
     t[0] += 1

@@ -88,10 +88,10 @@ MUTATIONS = [
     ),
     Mutation("LayerNorm's eps left out", "core/kernels.py", "/ size + eps)", "/ size)", "networks"),
     Mutation(
-        "LayerNorm's bias without gradient", "core/kernels.py", "                dc[k] += weight * s\n", "", "networks"
+        "LayerNorm's bias without gradient", "core/kernels.py", "dc[k] += weight[row, k] * s[row]", "pass", "networks"
     ),
-    Mutation("fold without LayerNorm's bias", "core/kernels.py", " + inner(weight, c)\n", "\n", "networks"),
-    Mutation("direction of LayerNorm's bias lost", "core/kernels.py", " + inner(weight, dc)\n", "\n", "networks"),
+    Mutation("fold without LayerNorm's bias", "core/kernels.py", " + product(weight, row, c)", "", "networks"),
+    Mutation("direction of LayerNorm's bias lost", "core/kernels.py", " + product(weight, row, dc)", "", "networks"),
     Mutation(
         "only the last chunk's gradient",
         "core/kernels.py",
