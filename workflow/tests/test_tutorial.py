@@ -53,7 +53,7 @@ def tutorial(real_project):
 
 
 def test_the_page_shows_the_files_beside_it():
-    assert len(FILES) == 8 and ROWS.keys() == {"envs/scenarios.py", "workflow/artefacts.py"}
+    assert len(FILES) == 9 and ROWS.keys() == {"envs/scenarios.py", "workflow/artefacts.py"}
     for name, content in FILES.items():
         assert content == (EXAMPLES / Path(name).name).read_text(), name
 
@@ -63,6 +63,15 @@ def test_an_algorithm_takes_less_than_a_hundred_lines_and_one_rule(name):
     assert len(FILES[name].splitlines()) < 100
     rules = FILES[RULES.format(Path(name).stem)]
     assert len(re.findall(r"^(use )?rule ", rules, re.MULTILINE)) == 1 and len(rules.splitlines()) < 30
+
+
+def test_an_algorithm_with_a_loss_by_autograd_takes_at_most_forty_lines(tutorial):
+    assert len(FILES["algorithms/p3o.py"].splitlines()) <= 40
+    command = ["--scenario", "halfcheetah_2x3", "--algorithm", "p3o", "--steps", "400", "--output", "results/p3o"]
+    done = tutorial.run("python", "-m", "algorithms.train", *command, "--set", "num_envs=2", "rollout_length=100")
+    assert done.returncode == 0, done.stdout
+    with (tutorial.root / "results/p3o/metrics.csv").open() as file:
+        assert all(float(row["kl"]) > 0 and "p3o_c" in row for row in csv.DictReader(file))
 
 
 def test_both_algorithms_join_figures_and_comparison(tutorial):
