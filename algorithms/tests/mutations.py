@@ -50,7 +50,7 @@ MUTATIONS = [
     Mutation(
         "log-probability without 2 pi", "core/policy.py", "+ 0.5 * math.log(2 * math.pi)\n", "+ 0.0\n", "networks"
     ),
-    Mutation("Fisher without the std part", "core/policy.py", "torch.mul(2 * (1", "torch.mul(0 * (1", "networks"),
+    Mutation("Fisher without the std part", "core/policy.py", "(2 * np.square(1", "(0 * np.square(1", "networks"),
     Mutation(
         "Fisher not averaged over rows",
         "core/policy.py",
@@ -144,12 +144,12 @@ MUTATIONS = [
         "cut trace also at nothing", "core/rollout.py", "gae_lambda * ~ended", "gae_lambda * ~terminated", "rollout"
     ),
     Mutation("episodes forget the rollout before", "core/rollout.py", "total = running + ", "total = ", "rollout"),
-    Mutation("noise shared by agents", "core/rollout.py", "noise[t], out", "noise[t][:1], out", "rollout run"),
+    Mutation("noise shared by agents", "core/rollout.py", "noise[t], out", "noise[t][:, :1], out", "rollout run"),
     Mutation(
-        "means without the folded shift",
-        "core/rollout.py",
-        "torch.baddbmm(bias[:, None], shift",
-        "torch.baddbmm(bias[:, None], 0 * shift",
+        "every agent acts as the first",
+        "core/kernels.py",
+        "forward_chunk(x, sizes, folded[agent]",
+        "forward_chunk(x, sizes, folded[0]",
         "networks",
     ),
     # the iteration
