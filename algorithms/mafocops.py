@@ -76,11 +76,11 @@ class MAFOCOPS:
                     mini.advantage - mini.cost_advantage @ nu.astype(mini.advantage.dtype),
                 )
                 actor.descend(actor.gradient(policy, mini.action, d_log_prob, mini.old, d_kl))
-            gated.append((d_kl == 0).mean())
+                gated.append(d_kl == 0)
             if epoch < config.epochs and self.mean_kl(actor, batch) > config.kl_threshold:
                 break
         each = {f"nu_{j}": float(value) for j, value in enumerate(nu)} if len(nu) > 1 else {}
-        return {"nu": float(nu.mean()), **each, "gated": float(np.mean(gated)), "epochs": float(epoch)}
+        return {"nu": float(nu.mean()), **each, "gated": float(np.concatenate(gated).mean()), "epochs": float(epoch)}
 
     def mean_kl(self, actor: Actor, batch: Batch) -> float:
         """Return the mean of KL(pi_theta || pi_k) over all rows, which line 15 compares with delta."""

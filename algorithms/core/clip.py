@@ -31,5 +31,5 @@ def clipped_update(actor: Actor, batch: Batch, config: Config, generator: torch.
             slope = clipped_slope(ratio, mini.advantage, config.clip)
             bonus = config.entropy_coef / actor.action_size
             actor.descend(actor.gradient(policy, mini.action, -slope / len(slope), d_entropy=-bonus))
-        clipped.append((slope == 0).mean())
-    return {"clipped": float(np.mean(clipped))}
+            clipped.append(slope == 0)
+    return {"clipped": float(np.concatenate(clipped).mean())}

@@ -221,7 +221,15 @@ class Learner:
         return self.episode_cost
 
     def state_dict(self) -> dict:
-        """Return everything the next update depends on."""
+        """Return everything the next update depends on.
+
+        Raises:
+            TypeError: the algorithm keeps something that is no array, which could be saved but not restored in place.
+        """
+        for name, value in self.algorithm.state.items():
+            if not isinstance(value, np.ndarray):
+                kind = type(value).__name__
+                raise TypeError(f"state[{name!r}] of {type(self.algorithm).__name__} is of type {kind}: use an array")
         return {
             "actors": [actor.state_dict() for actor in self.actors],
             "critics": self.critics.state_dict(),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms import ALGORITHMS, HAPPO, MAPPO, MAPPOLagrangian
+from algorithms.core import clip
 from algorithms.core.clip import clipped_slope
 from algorithms.core.learner import Sizes
 
@@ -325,3 +326,17 @@ def test_the_violated_one_of_two_costs_is_lowered(name, worst):
     ratio = np.exp(actor.policy(batch.observation).log_prob(batch.action) - batch.log_prob)
     change = (ratio[:, None] * batch.cost_advantage).mean(0) - batch.cost_advantage.mean(0)
     assert change[worst] < -1e-3 and change[worst] < change[1 - worst]
+
+
+def test_the_reported_clipped_share_is_that_of_all_rows(monkeypatch):
+    actor, seen, slope = make_actor(lr=0.02), [], clip.clipped_slope
+
+    def spy(*rows):
+        seen.append(slope(*rows) == 0)
+        return slope(*rows)
+
+    monkeypatch.setattr(clip, "clipped_slope", spy)
+    algorithm = make_algorithm(HAPPO, [actor], epochs=3, minibatch_size=16)
+    found = algorithm.update_agent(0, make_batch(actor, rows=40))
+    assert found["clipped"] == pytest.approx(float(np.concatenate(seen).mean())) and 0 < found["clipped"] < 1
+    assert found["clipped"] != pytest.approx(float(seen[-1].mean()))

@@ -242,3 +242,11 @@ def test_traced_memory_is_the_peak_of_what_is_alive_at_once():
     with update_peak(CPU, False, [held]) as found:
         torch.ones(10)
     assert found == {}
+
+
+def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved():
+    learner = make_learner(MAFOCOPS, SIZES)
+    learner.state_dict()
+    learner.algorithm.state["count"] = 3
+    with pytest.raises(TypeError, match=r"'count'.*MAFOCOPS is of type int: use an array"):
+        learner.state_dict()

@@ -325,3 +325,20 @@ def test_one_agent_is_focops_step_for_step(costs, lr):
     torch.testing.assert_close(actor.theta, theta, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(algorithm.state["nu"][0], nu, rtol=1e-7, atol=1e-7)
     assert (found["epochs"] < 5) == (lr == 1e-2)
+
+
+def test_the_reported_gated_share_is_that_of_all_rows_not_of_the_last_minibatch():
+    actor = make_actor(lr=0.01)
+    algorithm = make_algorithm(MAFOCOPS, [actor], epochs=4, minibatch_size=16, kl_threshold=0.02)
+    seen, slopes = [], algorithm.slopes
+
+    def spy(*rows):
+        found = slopes(*rows)
+        seen.append(found[1] == 0)
+        return found
+
+    algorithm.slopes = spy
+    found = algorithm.update_agent(0, make_batch(actor, rows=40))  # 16, 16 and 8 rows an epoch
+    shares = [float(part.mean()) for part in seen]
+    assert found["gated"] == pytest.approx(float(np.concatenate(seen).mean())) and 0 < found["gated"] < 1
+    assert found["gated"] != pytest.approx(np.mean(shares)) and found["gated"] != pytest.approx(np.mean(shares[2::3]))
