@@ -116,6 +116,7 @@ def policy(data):
     return change
 
 
+SHAPE = {"observation_size": 4, "action_size": 4, "settings": {"hidden": [8]}}
 DAMAGED = {
     "no folder": (shutil.rmtree, ["policy.pt", "complete run"]),
     "no policy": (lambda folder: (folder / "policy.pt").unlink(), ["policy.pt", "complete run"]),
@@ -130,9 +131,10 @@ DAMAGED = {
     "policy in words": (policy(b"a policy"), ["policy.pt"]),
     "foreign policy": (policy({"weights": torch.zeros(3)}), ["policy.pt", "settings"]),
     "policy of another size": (
-        policy({"actors": [torch.zeros(9)] * 2, "observation_size": 4, "action_size": 4, "settings": {"hidden": [8]}}),
-        ["policy.pt", "9"],
+        policy({"actors": [{"0.weight": torch.zeros(9), "std": torch.zeros(4)}] * 2} | SHAPE),
+        ["policy.pt", "Missing key"],
     ),
+    "policy of an earlier layout": (policy({"actors": [torch.zeros(9)] * 2} | SHAPE), ["policy.pt", "no names"]),
     "policy with code": (policy({"actors": [print], "settings": {"hidden": [8]}}), ["policy.pt"]),
 }
 
