@@ -78,7 +78,13 @@ MUTATIONS = [
         "            dx[row, k] = dx[row, k] if a[row, k] >= zero else zero",
         "networks",
     ),
-    Mutation("NaN rectified", "core/kernels.py", "zero if value < zero else value", "max(zero, value)", "networks"),
+    Mutation(
+        "NaN rectified",
+        "core/kernels.py",
+        "zero if value < zero else value",
+        "value if value > zero else zero",
+        "kernels",
+    ),
     Mutation(
         "derivative of the normalisation without its deviation's",
         "core/kernels.py",
@@ -102,7 +108,6 @@ MUTATIONS = [
     Mutation("every chunk on the first one's tape", "core/kernels.py", "if keep else 0", "if False else 0", "networks"),
     Mutation("compiled Adam without bias correction", "core/kernels.py", "t[0] += 1", "t[0] += 1e6", "networks"),
     Mutation("compiled gradient not clipped", "core/kernels.py", "if norm > kind(max_norm)", "if False", "networks"),
-    Mutation("sums in a loop that stores", "core/kernels.py", '"fastmath": fastmath', '"fastmath": REORDER', "kernels"),
     Mutation("std scale 1", "core/policy.py", "STD_SCALE = 0.5", "STD_SCALE = 1.0", "networks"),
     Mutation("Adam without bias correction", "core/networks.py", "self.t += 1", "self.t += 1e6", "networks"),
     Mutation("Adam's state not restored", "core/networks.py", "value.copy_(state[name])", "pass", "networks"),
