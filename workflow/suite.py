@@ -21,8 +21,10 @@ LEGACY = "legacy"  # the variant that has the errors of the original code as wel
 TIME_LIMIT, PUBLISHED_TIME_LIMIT = "time_limit", "failure"  # a setting, and its value in the original code
 # Figures of main runs beside others that differ in one setting: the setting and its two values.
 EITHER = {"time_limit": (TIME_LIMIT, ("bootstrap", "failure")), "nu_reading": ("nu_update", ("minibatch", "iteration"))}
-PARTS = ("settings", "grids", "efficiency", LEGACY, FALL, *EITHER, "evaluation", "videos", "benchmark", "environment")
-PARTS = (*PARTS, "extra_algorithms")  # what a suite may leave out
+PARTS = (  # what a suite may leave out
+    *("settings", "grids", "efficiency", LEGACY, FALL, *EITHER),
+    *("evaluation", "videos", "benchmark", "environment", "extra_algorithms"),
+)
 TASK = (*OPTIONS, SAFETY_BOUND)  # settings that change what is learned
 
 
