@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow import foreign
-
 from ..core.beside import peak_rss_mib
 from ..core.config import Config
 from ..core.learner import Learner, Sizes
@@ -182,7 +180,6 @@ class Run:
             **self._spent(),
             "settings": self.task.settings(),
             **self.provenance,
-            **foreign.line(self.task.scenario),
         }
         write_record(self.folder, record)
         return record
