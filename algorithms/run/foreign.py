@@ -1,7 +1,8 @@
 """Many worlds of another project's PettingZoo ParallelEnv, with the interface of `envs.VectorEnv`.
 
 The worlds are stepped in a loop. A world's state is not asked for: a checkpoint keeps the seed and the actions of the
-episode under way, and continuing plays them again, to the same bits where the task is a function of seed and actions.
+episode under way, and continuing plays them again: to the same bits on one kind of CPU, where the task is a function of
+seed and actions.
 """
 
 import importlib
