@@ -23,7 +23,7 @@ from envs.scenarios import SAFETY_BOUND, SCENARIOS
 BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
 SAFETY = "figure6"
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
-TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG"}
+TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",

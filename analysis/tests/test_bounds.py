@@ -54,7 +54,9 @@ def test_the_pareto_view_has_a_panel_for_each_cost(tmp_path):
 
 def test_a_run_with_one_cost_beside_one_with_two_keeps_its_own(tmp_path, write):
     two, one = written(tmp_path / "two", "33", COSTS, VALUES), write("halfcheetah_2x3", "happo", episode_cost=7.0)
-    drawn = make("foreign", [two, str(one)]).rows.groupby(["scenario", "quantity"])["median"].max().to_dict()
+    made = make("foreign", [two, str(one)])
+    assert made.caption("").startswith("Tasks of other projects. Episode return (top)")
+    drawn = made.rows.groupby(["scenario", "quantity"])["median"].max().to_dict()
     expected = {("ant_2x4", "return"): 33, ("ant_2x4", "cost wall"): 30, ("ant_2x4", "cost fall"): 3}
     assert drawn == expected | {("halfcheetah_2x3", "return"): 100, ("halfcheetah_2x3", "cost"): 7}
     rows = pareto.make("pareto", [two, str(one)]).rows
