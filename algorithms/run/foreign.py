@@ -1,8 +1,8 @@
 """Many worlds of another project's PettingZoo ParallelEnv, with the interface of `envs.VectorEnv`.
 
-The worlds are stepped in a loop: gymnasium's processes take about twice the CPU time per step, and a suite has a run for
-every core. A world's state is not asked for: a checkpoint keeps the seed and the actions of the episode under way, and
-continuing plays them again: to the same bits on one kind of CPU, where the task is a function of seed and actions.
+The worlds are stepped in a loop: gymnasium's processes take about twice the CPU time per step, and a suite has a run
+for every core. A world's state is not asked for: a checkpoint keeps the seed and the actions of the episode under way,
+and continuing plays them again: to the same bits on one kind of CPU, where the task is a function of seed and actions.
 """
 
 import importlib
