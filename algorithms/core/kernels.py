@@ -348,7 +348,6 @@ def gauss_newton(theta, sizes, folded, tape, rows, direction, metric, extra):
 def chain_rule(mean, std, old_mean, old_std, d_kl, action, d_log_prob):
     """Return dL/dmean (B, A) and dL/dlog std (A,), as `policy.chain_rule` does; sums over rows are of 64 bit."""
     rows, size = action.shape
-    d_log_prob = d_log_prob.reshape((rows, d_log_prob.size // rows))
     own = d_log_prob.shape[1] == size  # each dimension has its own derivative
     precision, old_precision = 1 / np.square(std), 1 / np.square(old_std)
     d_mean, sums, total_kl = np.empty_like(mean), np.zeros(size), 0.0
@@ -410,7 +409,7 @@ def compile_all() -> None:
     y, folded = forward(theta, sizes, x, tape, True)
     grad = backward(theta, sizes, folded, tape, y, theta[:0])
     act(folded[None], sizes, x[None], y[None].copy())
-    chain_rule(y, theta[:1], y, theta[:1], y[0], y, y[0])
+    chain_rule(y, theta[:1], y, theta[:1], y[0], y, y)
     jvp(theta, sizes, folded, tape, 1, theta)
     gauss_newton(theta, sizes, folded, tape, 1, theta, y[0], theta[:0])
     adam(grad, theta, np.zeros_like(theta), np.zeros_like(theta), np.zeros(1), 1e-3, 1.0, 1e-5)

@@ -47,10 +47,12 @@ def chain_rule(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return dL/dmean (B, A) and dL/dlog std (A,) of a loss from its derivatives by rows; see `Actor.gradient`.
 
-    This is the definition. Where there is a compiler its namesake in kernels.py takes a tenth of the time.
+    Here d_log_prob is (B, 1) or (B, A).
+
+    This is the definition. Where there is a compiler its namesake in kernels.py takes a fifth of the time.
     """
     shift, precision, old_precision = action - mean, 1 / np.square(std), 1 / np.square(old_std)
-    towards = shift * d_log_prob.reshape(len(shift), -1) * precision
+    towards = shift * d_log_prob * precision
     away = (mean - old_mean) * d_kl[:, None] * old_precision
     d_log_std = np.einsum("ba,ba->a", shift, towards) - d_log_prob.sum(0)
     return towards + away, d_log_std + (old_precision / precision - 1) * d_kl.sum()
@@ -159,8 +161,9 @@ class Actor(MLP):
             self._cause["d_kl"] = d_kl
         compiled = kernels()
         rule = compiled.chain_rule if compiled else chain_rule
-        rows = (np.zeros(len(action), action.dtype) if d_kl is None else d_kl, action, d_log_prob)
-        d_mean, d_log_std = rule(*policy, *(old or policy), *rows)
+        d_kl = np.zeros(len(action), action.dtype) if d_kl is None else d_kl
+        by_dimension = np.ascontiguousarray(d_log_prob).reshape(len(action), -1)
+        d_mean, d_log_std = rule(*policy, *(old or policy), d_kl, action, by_dimension)
         d_log_std += d_entropy  # the entropy of a dimension is log std + constant
         return self.backward(d_mean, d_log_std * (1 - policy.std / STD_SCALE))  # d log std / d p
 

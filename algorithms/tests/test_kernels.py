@@ -49,7 +49,7 @@ def test_chain_rule_is_that_of_numpy(size, by_dimension):
     rng, rows = np.random.default_rng(0), 17
     mean, old_mean, action, slopes = rng.standard_normal((4, rows, size))
     std, old_std = rng.uniform(0.1, 0.4, (2, size))
-    slopes = slopes if by_dimension else slopes[:, 0]
+    slopes = slopes if by_dimension else slopes[:, :1]
     arguments = (mean, std, old_mean, old_std, rng.standard_normal(rows), action, slopes)
     for found, wanted in zip(kernels.chain_rule(*arguments), policy.chain_rule(*arguments), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-9)
