@@ -186,11 +186,15 @@ class Actor(MLP):
             ValueError: `policy` is not the last one.
         """
         kl = np.zeros(len(action), action.dtype) if old is None else policy.kl(old)
-        rows = [torch.from_numpy(row).requires_grad_() for row in (policy.log_prob(action), kl, policy.entropy())]
+        values = (policy.log_prob(action), kl, policy.entropy())
+        rows = [torch.from_numpy(value).requires_grad_() for value in values]
         with torch.enable_grad():
-            value = loss(*rows)
-        slopes = torch.autograd.grad(value, rows, allow_unused=True, materialize_grads=True)
-        d_log_prob, d_kl, d_entropy = (slope.numpy() for slope in slopes)
+            result = loss(*rows)
+        slopes = torch.autograd.grad(result, rows, torch.ones_like(result), allow_unused=True)
+        d_log_prob, d_kl, d_entropy = (
+            np.zeros_like(value) if slope is None else slope.numpy()
+            for value, slope in zip(values, slopes, strict=True)
+        )
         return self.gradient(policy, action, d_log_prob, old, None if old is None else d_kl, float(d_entropy))
 
     def _check_last(self, policy: Gaussian) -> None:
