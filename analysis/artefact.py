@@ -188,7 +188,7 @@ def coverage(
 
 
 def bounds(runs: pd.DataFrame) -> str:
-    """Return the sentence on the bounds of runs with several costs, whose sum is what figures and tables show."""
+    """Return the sentence on the bounds of runs with several costs."""
     texts = {}
     for row in runs.drop_duplicates(["scenario", "variant"]).itertuples() if "file" in runs else ():
         header, *values = files.rows(row.file, "a file of a run")
@@ -197,4 +197,8 @@ def bounds(runs: pd.DataFrame) -> str:
         if each:
             texts.setdefault(", ".join(each), []).append(f"{row.scenario}/{row.variant}")
     told = [f"{each} ({', '.join(names[:NAMED])})" for each, names in texts.items()]
-    return f"Cost and bound are sums over several costs; bounds: {'; '.join(told)}." if told else ""
+    return (
+        f"Several costs; where they are not shown each, cost and bound are sums; bounds: {'; '.join(told)}."
+        if told
+        else ""
+    )
