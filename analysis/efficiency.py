@@ -20,7 +20,9 @@ SPEEDS = ["fps", "fps_collect", "fps_update"]
 MEMORY = ["memory_update_mib", "memory_rss_mib"]
 PAIR = ["macpo", "mafocops"]
 RATIO = "mafocops/macpo"
-MAIN = " (main runs)"  # ends the name of an algorithm whose settings in the main runs are not those that the paper timed
+MAIN = (
+    " (main runs)"  # ends the name of an algorithm whose settings in the main runs are not those that the paper timed
+)
 KEYS = ["scenario", "setting", "quantity"]
 
 
@@ -92,12 +94,14 @@ def repeats(frame: pd.DataFrame) -> pd.DataFrame:
     An algorithm that was timed with other settings beside those of the main runs is the paper's with the others.
 
     Returns:
-        columns `scenario`, `setting` (algorithm, with MAIN or without), `steps`, `quantity` (fps, fps_collect, fps_update in environment
-        steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
+        columns `scenario`, `setting` (algorithm, with MAIN or without), `steps`, `quantity` (fps, fps_collect,
+        fps_update in environment steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
     """
     names = [*SPEEDS, *MEMORY]
     found = pd.DataFrame([_repeat(*run) for run in results.by_run(frame, *names)], columns=names, dtype=float)
-    heads = results.runs(frame)[["scenario", "algorithm", "steps", "variant"]].astype({"scenario": str, "algorithm": str})
+    heads = results.runs(frame)[["scenario", "algorithm", "steps", "variant"]].astype(
+        {"scenario": str, "algorithm": str}
+    )
     beside = heads["variant"].eq(DEFAULT) & heads["algorithm"].isin(variants(frame))
     heads = heads.assign(algorithm=heads["algorithm"] + np.where(beside, MAIN, ""))[["scenario", "algorithm", "steps"]]
     heads.columns = ["scenario", "setting", "steps"]

@@ -103,7 +103,7 @@ class Suite:
         )
 
     def timed(self, algorithm: str) -> list[str]:
-        """Return the variants of an algorithm that Tables 1 and 2 time: the main runs' settings, and what replaces them."""
+        """Return the variants of an algorithm that Tables 1 and 2 time: the main runs, and what the paper timed."""
         instead = self.efficiency.get("variants", {}).get(algorithm)
         settings = ",".join(f"{name}={text(value)}" for name, value in (instead or {}).items())
         return [DEFAULT, *([settings] if settings else [])]
