@@ -95,8 +95,9 @@ def paper(name: str) -> pd.DataFrame:
 
 
 def label(algorithm: str) -> str:
-    """Return the display name of an algorithm; one that is not ours keeps its identifier."""
-    return LABELS.get(algorithm, algorithm)
+    """Return the display name of an algorithm; one that is not ours keeps its identifier, and what follows stays."""
+    name, space, more = algorithm.partition(" ")
+    return LABELS.get(name, name) + space + more
 
 
 def order(algorithms: Iterable[str]) -> list[str]:

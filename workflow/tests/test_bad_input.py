@@ -41,7 +41,7 @@ MISTAKES = [
     ({"efficiency": {"a\nb": 3}}, f"the key 'a\\nb' in efficiency is not a name: {NAME}"),
     (
         {"efficiency": {"runs": 3}},
-        "unknown key 'runs' in efficiency: choose from scenarios, algorithms, repeats, steps",
+        "unknown key 'runs' in efficiency: choose from scenarios, algorithms, variants, repeats, steps",
     ),
     ({"name": 7}, "name=7 is not a string"),
     ({"name": ""}, f"name='' is not valid: {NAME}"),

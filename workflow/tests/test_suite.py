@@ -84,12 +84,32 @@ def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids(
         "lam": 4 * 4 * seeds,  # five values less the published one
         "nu_max": 4 * 5 * seeds,  # six less the published one
         "safety_bound": 3 * 2 * seeds,
-        "efficiency": scenarios * 5 * 3,
+        "efficiency": scenarios * (5 + 1) * 3,  # MACPO in two ways
         "legacy": 2 * 2 * seeds,
         "time_limit": 2 * 3 * seeds,
         "nu_update": 2 * seeds,
     }
     assert len(artefacts.measurements(suite)) == scenarios * 5
+
+
+def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_settings():
+    suite = load(merged(PAPER, {"settings": {"macpo": {"ant": {"fraction_coef": 0.7, "trust_region": "iteration"}}}}))
+    variants = {name: suite.timed(name) for name in suite.algorithms}
+    published = "trust_region=minibatch,fraction_coef=0.3"
+    assert variants.pop("macpo") == ["default", published]
+    assert set(map(tuple, variants.values())) == {("default",)}
+    settings = {name: suite.settings_of("ant_2x4", "macpo", name) for name in ("default", published)}
+    assert {key: settings["default"][key] for key in ("fraction_coef", "trust_region")} == {
+        "fraction_coef": 0.7,
+        "trust_region": "iteration",
+    }
+    assert settings[published] == settings["default"] | {"trust_region": "minibatch", "fraction_coef": "0.3"}
+    assert "variants" not in load(HANDS).efficiency
+
+
+def test_a_variant_of_several_values_and_settings_is_read_back():
+    found = load(PAPER).settings_of("ant_2x4", "macpo", "hidden=64,32,lr=1e-3,trust_region=minibatch")
+    assert found == {"time_limit": "failure", "hidden": "64,32", "lr": "1e-3", "trust_region": "minibatch"}
 
 
 def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
@@ -277,6 +297,12 @@ REFUSED = {
     "an unknown scenario": ({"scenarios": ["ant_3x3"]}, ["'ant_3x3'", "ant_2x4", "manyagent_ant_8x1"]),
     "an unknown algorithm": ({"algorithms": ["ppo"]}, ["'ppo'", "mafocops", "mappo_l"]),
     "an unknown grid": ({"grids": {"lamda": {}}}, ["'lamda'", "lam", "nu_max"]),
+    "a variant of no algorithm": ({"efficiency": {"variants": {"ppo": {"clip": 1}}}}, ["variants", "'ppo'", "macpo"]),
+    "a variant with a setting that no one reads": (
+        {"efficiency": {"variants": {"happo": {"nu_init": 1}}}},
+        ["efficiency.variants.happo.nu_init", "entropy_coef"],
+    ),
+    "a variant of another task": ({"efficiency": {"variants": {"happo": {"walls": "free"}}}}, ["variants", "the task"]),
     "an unknown option of the task": ({"environment": {"walls": "brick"}}, ["environment.walls", "'brick'", "solid"]),
     "an option that a task does not have": (
         {"environment": {"fall": "continue"}},
