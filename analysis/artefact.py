@@ -110,12 +110,9 @@ def named(missing: Sequence[str]) -> str:
     """Return the runs of metrics files in words: "ant_2x4/happo/default (seed0, seed1)"; the first NAMED of them."""
     found: dict[str, list[str]] = {}
     for file in missing:
-        try:
-            place = layout.place_of(file)
-            setting, last = place.setting, place.last
-        except ValueError:  # a file of somebody else's
-            setting, last = "/".join(Path(file).absolute().parent.parts[1:-1]), Path(file).absolute().parent.name
-        found.setdefault(setting, []).append(last)
+        place, folder = layout.place_if_any(file), Path(file).absolute().parent
+        setting = place.setting if place else str(folder.parent).removeprefix("/")  # of a file of somebody else's
+        found.setdefault(setting, []).append(place.last if place else folder.name)
     texts = [f"{setting} ({', '.join(each)})" for setting, each in found.items()]
     more = [f"{len(texts) - NAMED} more settings"] if len(texts) > NAMED else []
     return ", ".join(texts[:NAMED] + more)
