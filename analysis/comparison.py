@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results, scores, statistics
-from analysis.artefact import Printed
 from analysis.results import ALL, MODES, order
 from workflow import layout
 
@@ -87,14 +86,14 @@ def _cell(row: pd.Series) -> str:
     return "never" if np.isinf(value) else artefact.interval(value, low, high, decimals=2)
 
 
-def _printed(rows: pd.DataFrame, head: str, titles: Mapping[str, str]) -> Printed:
+def _printed(rows: pd.DataFrame, head: str, titles: Mapping[str, str]) -> pd.DataFrame:
     """Return one line per algorithm or pair, one column per quantity with a title."""
     lines = []
     for setting, own in rows.groupby("setting", sort=False):
         cells = own.set_index("quantity", drop=False)
         name = OVER.join(map(results.label, setting.split(OVER)))
         lines.append([name, *(_cell(cells.loc[quantity]) for quantity in titles)])
-    return Printed([("", title) for title in (head, *titles.values())], lines)
+    return pd.DataFrame(lines, columns=[head, *titles.values()])
 
 
 def _says(runs: pd.DataFrame, known: Container[str]) -> str:

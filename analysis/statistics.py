@@ -201,7 +201,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """Return the interval of the mean of (n,) values by Student's t; NaN for fewer than two."""
     if len(values) < 2:
         return float("nan"), float("nan")
-    return stats.t.interval(2 * EACH_END - 1, len(values) - 1, values.mean(), stats.sem(values))
+    half = stats.t.ppf(EACH_END, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def improvement_interval(chance: float, n: int, m: int) -> tuple[float, float]:
