@@ -155,8 +155,8 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     evaluations = [path for path in paths if Path(path).name.endswith(layout.EVALUATION)]
     metrics = [path for path in paths if path not in set(evaluations)]
     frame = results.read(metrics)
-    runs = scores.of_runs(frame, results.evaluations(evaluations) if evaluations else None)
     every, missing = results.runs(results.default(frame)), results.missing(metrics, frame)
+    runs = scores.of_runs(frame, every, results.evaluations(evaluations) if evaluations else None)
     if name == "comparison_pairs":
         rows = pairs(runs)
         titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}

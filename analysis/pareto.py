@@ -26,13 +26,12 @@ CAPTION = (
 )
 
 
-def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the whole default runs that finished an episode, in the usual order.
+def tidy(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return those of the runs from `results.runs` that are whole and finished an episode, in the usual order.
 
     Returns:
         COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds.
     """
-    runs = results.runs(results.ordered(results.default(frame)))
     runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
     runs = runs.sort_values(["scenario", "algorithm", "seed"])
     seeds = runs.groupby(["scenario", "algorithm"], observed=True)
@@ -95,8 +94,8 @@ def draw(drawn: pd.DataFrame) -> Figure:
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return the Pareto view of metrics files."""
     frame = results.read(paths)
-    drawn = tidy(frame)
     runs = results.runs(results.default(frame))
+    drawn = tidy(runs)
     clipped = (drawn["final_cost"] < LEAST_COST).any()
     says = CAPTION + (f" Costs below {LEAST_COST:g} stand at {LEAST_COST:g}." if clipped else "")
     return artefact.Artefact(drawn, says, runs, results.missing(paths, frame), figure=draw(drawn))
