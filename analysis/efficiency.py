@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results
-from analysis.artefact import Printed
 from analysis.statistics import estimate, median, pooled
 from envs.scenarios import PAPER, SCENARIOS
 from workflow.layout import DEFAULT
@@ -171,7 +170,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
 
-def _printed(table: str, rows: pd.DataFrame) -> Printed:
+def _printed(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the printed layout; scenarios without any measurement are left to the caption."""
     source, ours, paper = SOURCES[table], {}, {}
     for row in rows.itertuples():
@@ -191,7 +190,7 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
         )
         lines.append([SCENARIOS[scenario].title, *cells])
     titles = [(group, source.title if name == RATIO else results.label(name)) for group, name, _ in columns]
-    return Printed([("", "Scenario"), *titles], lines)
+    return pd.DataFrame(lines, columns=[("", "Scenario"), *titles])
 
 
 def hardware(paths: Sequence[str]) -> str:
