@@ -65,10 +65,10 @@ class Stage(ABC):
     def colour(self, unsafe: bool) -> None:
         """Colour the model for a safe or an unsafe step."""
 
-    def aim(self) -> None:
+    def aim(self) -> None:  # noqa: B027 - a fixed camera needs none
         """Point the camera; `data` has the poses of the moment."""
 
-    def draw(self, scene: mujoco.MjvScene) -> None:
+    def draw(self, scene: mujoco.MjvScene) -> None:  # noqa: B027 - most have nothing to add
         """Add to the scene what the model does not have."""
 
 
