@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results
-from analysis.artefact import Printed
 from analysis.statistics import estimate, median, pooled
-from envs.scenarios import SCENARIOS
+from envs.scenarios import PAPER, SCENARIOS
+from workflow.layout import DEFAULT
 
 SPEEDS = ["fps", "fps_collect", "fps_update"]
 MEMORY = ["memory_update_mib", "memory_rss_mib"]
 PAIR = ["macpo", "mafocops"]
 RATIO = "mafocops/macpo"
+MAIN = (
+    " (main runs)"  # ends the name of an algorithm whose settings in the main runs are not those that the paper timed
+)
 KEYS = ["scenario", "setting", "quantity"]
 
 
@@ -71,16 +74,35 @@ def _repeat(*columns: np.ndarray) -> list[float]:
     return [*timed[SPEEDS].mean(), *frame[MEMORY].max()]
 
 
+def variants(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the settings of those algorithms that were timed with others than those of the main runs.
+
+    Raises:
+        ValueError: of one algorithm there are several.
+    """
+    found: dict[str, str] = {}
+    for algorithm, variant in frame[["algorithm", "variant"]].astype(str).drop_duplicates().itertuples(index=False):
+        if variant != DEFAULT and found.setdefault(algorithm, variant) != variant:
+            raise ValueError(f"{algorithm} was timed as {found[algorithm]} and as {variant}: give one beside {DEFAULT}")
+    return found
+
+
 def repeats(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the numbers of all repeats, one per row.
 
+    An algorithm that was timed with other settings beside those of the main runs is the paper's with the others.
+
     Returns:
-        columns `scenario`, `setting` (algorithm), `steps`, `quantity` (fps, fps_collect, fps_update in environment
-        steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
+        columns `scenario`, `setting` (algorithm, with MAIN or without), `steps`, `quantity` (fps, fps_collect,
+        fps_update in environment steps per second; memory_update_mib, memory_rss_mib in MiB) and `value`.
     """
     names = [*SPEEDS, *MEMORY]
     found = pd.DataFrame([_repeat(*run) for run in results.by_run(frame, *names)], columns=names, dtype=float)
-    heads = results.runs(frame)[["scenario", "algorithm", "steps"]].astype({"scenario": str, "algorithm": str})
+    heads = results.runs(frame)[["scenario", "algorithm", "steps", "variant"]].astype(
+        {"scenario": str, "algorithm": str}
+    )
+    beside = heads["variant"].eq(DEFAULT) & heads["algorithm"].isin(variants(frame))
+    heads = heads.assign(algorithm=heads["algorithm"] + np.where(beside, MAIN, ""))[["scenario", "algorithm", "steps"]]
     heads.columns = ["scenario", "setting", "steps"]
     return heads.join(found).melt(list(heads), var_name="quantity")
 
@@ -148,7 +170,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
 
-def _printed(table: str, rows: pd.DataFrame) -> Printed:
+def _printed(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the printed layout; scenarios without any measurement are left to the caption."""
     source, ours, paper = SOURCES[table], {}, {}
     for row in rows.itertuples():
@@ -168,7 +190,7 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
         )
         lines.append([SCENARIOS[scenario].title, *cells])
     titles = [(group, source.title if name == RATIO else results.label(name)) for group, name, _ in columns]
-    return Printed([("", "Scenario"), *titles], lines)
+    return pd.DataFrame(lines, columns=[("", "Scenario"), *titles])
 
 
 def hardware(paths: Sequence[str]) -> str:
@@ -178,6 +200,15 @@ def hardware(paths: Sequence[str]) -> str:
     ]
     names = {f"{entry.get('gpu') or entry.get('cpu')} ({entry.get('cores')} cores)" for entry in known}
     return f"Measured on {', '.join(sorted(names))}." if names else ""
+
+
+def _says(frame: pd.DataFrame) -> list[str]:
+    """Return a sentence on each algorithm that was timed with two settings."""
+    return [
+        f"{results.label(name)} as the paper timed it: {variant.replace(',', ', ')}; "
+        f"with the settings of the main runs: {results.label(name)}{MAIN}."
+        for name, variant in variants(frame).items()
+    ]
 
 
 def measured_scenarios(rows: pd.DataFrame) -> list[str]:
@@ -191,12 +222,14 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     rows = tidy(name, frame)
     present = measured_scenarios(rows)
     absent = [SCENARIOS[scenario].title for scenario in dict.fromkeys(rows["scenario"]) if scenario not in present]
+    if present and not set(PAPER) & set(present):  # a suite of other tasks
+        absent = []
     return artefact.Artefact(
         rows,
         CAPTIONS[name].format(INTERVAL if rows["low"].notna().any() else ""),
         results.runs(frame),
         results.missing(paths, frame),
-        [hardware(paths), f"Not measured: {', '.join(absent)}." if absent else ""],
+        [hardware(paths), f"Not measured: {', '.join(absent)}." if absent else "", *_says(frame)],
         table=_printed(name, rows),
         noun="repeat",
         published=results.TIMED_STEPS,

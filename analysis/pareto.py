@@ -34,7 +34,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
         COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds. With several
         costs one row for each, and its name in the column `cost`.
     """
-    parts = [_tidy(each).assign(cost=name) for name, each in costs.each(results.ordered(results.default(frame)))]
+    parts = [_tidy(each).assign(cost=name) for name, each in costs.each(results.default(frame))]
     tidied = pd.concat(parts).sort_values("scenario", kind="stable", ignore_index=True)
     return tidied if tidied["cost"].any() else tidied[COLUMNS]
 

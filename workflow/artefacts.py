@@ -122,9 +122,10 @@ def _fall(suite: Suite) -> list[str]:
 def timed(suite: Suite) -> list[str]:
     """Return the runs that measure frames per second and memory."""
     return [
-        Place(TIMING, scenario, algorithm, seed=repeat).file(suite.folder)
+        Place(TIMING, scenario, algorithm, variant, repeat).file(suite.folder)
         for scenario in _in_order(suite.efficiency.get("scenarios", ()))
         for algorithm in suite.efficiency["algorithms"]
+        for variant in suite.timed(algorithm)
         for repeat in range(suite.efficiency["repeats"])
     ]
 

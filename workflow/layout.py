@@ -1,7 +1,7 @@
 """Where a suite keeps its runs: the only module that knows its folders.
 
     <suite>/runs/<scenario>/<algorithm>/<variant>/seed<k>/        a training run
-    <suite>/efficiency/<scenario>/<algorithm>/repeat<k>/          a timing run of Tables 1 and 2
+    <suite>/efficiency/<scenario>/<algorithm>/<variant>/repeat<k>/  a timing run of Tables 1 and 2
     <suite>/benchmark/<scenario>/<algorithm>/                     a measurement of speed
 
 A run that was set aside (`seed0.stale-1`, see workflow/attempt.py) is none: neither `place_of` nor `found` names it.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 TRAINING, TIMING, BENCHMARK = "runs", "efficiency", "benchmark"  # kinds, and names of their folders
 FOLDERS = {
     TRAINING: "runs/{scenario}/{algorithm}/{variant}/seed{seed}",
-    TIMING: "efficiency/{scenario}/{algorithm}/repeat{seed}",
+    TIMING: "efficiency/{scenario}/{algorithm}/{variant}/repeat{seed}",
     BENCHMARK: "benchmark/{scenario}/{algorithm}",
 }
 METRICS, EVALUATION, MEASUREMENT = "metrics.csv", "evaluation.csv", "measurement.csv"
@@ -24,7 +24,7 @@ DEFAULT = "default"  # the variant that has the suite's settings as they are
 
 
 class Place(NamedTuple):
-    """The run that a folder is for; timing runs and measurements have no variant of their own, measurements no seed."""
+    """The run that a folder is for; measurements have no variant of their own, and no seed."""
 
     kind: str
     scenario: str
@@ -81,6 +81,14 @@ def place_of(path: str | PurePath) -> Place:
         ValueError: it lies in no run's folder.
     """
     return split(path)[1]
+
+
+def place_if_any(path: str | PurePath) -> Place | None:
+    """Return the run that a file belongs to; None if it lies in no run's folder."""
+    try:
+        return place_of(path)
+    except ValueError:
+        return None
 
 
 def found(suite: Path, kind: str = TRAINING, name: str = METRICS) -> Iterator[tuple[Place, Path]]:

@@ -63,9 +63,8 @@ class Run:
     def name(self) -> str:
         """Return what tells the run from others; the variant `default` goes without saying."""
         scenario, algorithm, variant, seed = self.place[1:]
-        if self.place.kind == layout.TIMING:
-            variant = "timing"
-        return " ".join([scenario, algorithm, *([variant] if variant != layout.DEFAULT else []), str(seed)])
+        kind = ["timing"] if self.place.kind == layout.TIMING else []
+        return " ".join([scenario, algorithm, *kind, *([variant] if variant != layout.DEFAULT else []), str(seed)])
 
 
 def last_row(metrics: Path) -> dict[str, str] | None:

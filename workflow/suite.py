@@ -84,8 +84,9 @@ class Suite:
                 merged |= table.get(place, {})
         if variant == LEGACY:
             merged.pop(TIME_LIMIT, None)  # its own is the original's, in any suite
-        name, equals, value = variant.partition("=")
-        return merged | ({name: value} if equals else {})
+        if "=" not in variant:
+            return merged
+        return merged | dict(pair.split("=", 1) for pair in re.split(r",(?=\w+=)", variant))
 
     def published(self, parameter: str, scenario: str, algorithm: str) -> object:
         """Return the value that the main runs of an algorithm use for a setting on a scenario."""
@@ -100,6 +101,12 @@ class Suite:
             if text(value) == text(self.published(parameter, scenario, algorithm))
             else f"{parameter}={text(value)}"
         )
+
+    def timed(self, algorithm: str) -> list[str]:
+        """Return the variants of an algorithm that Tables 1 and 2 time: the main runs, and what the paper timed."""
+        instead = self.efficiency.get("variants", {}).get(algorithm)
+        settings = ",".join(f"{name}={text(value)}" for name, value in (instead or {}).items())
+        return [DEFAULT, *([settings] if settings else [])]
 
 
 def places(scenario: Scenario) -> list[str]:
@@ -133,6 +140,7 @@ def load(config: dict) -> Suite:
     _check_names(suite)
     _check_environment(suite)
     _check_settings(suite)
+    _check_timed(suite)
     _check_grids(suite)
     return suite
 
@@ -180,12 +188,14 @@ def _check_names(suite: Suite) -> None:
 
 
 def _check_environment(suite: Suite) -> None:
-    """Refuse options that one of the suite's tasks does not have."""
+    """Refuse options that one of the suite's tasks does not have, and drop those that ask for the published task."""
     beside = [getattr(suite, key) for key in (LEGACY, FALL, *EITHER)]
     named = (suite.efficiency, *beside, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
         complete(SCENARIOS[scenario], suite.environment)
+    for name in [name for name, value in suite.environment.items() if value == OPTIONS[name][0]]:
+        del suite.environment[name]  # no condition of the results
 
 
 def _check_settings(suite: Suite) -> None:
@@ -210,6 +220,19 @@ def _check_settings(suite: Suite) -> None:
                     raise ValueError(f"{key} changes the task, not the algorithm: write it under {instead}")
                 if algorithm not in suite.extra_algorithms:
                     entries[name] = _typed(key, value, fields)
+
+
+def _check_timed(suite: Suite) -> None:
+    """Refuse variants to be timed of algorithms that are not ours, and settings that the algorithm does not have."""
+    variants = suite.efficiency.get("variants", {})
+    _known("algorithm in efficiency.variants", variants, sources.algorithms())
+    for algorithm, settings in variants.items():
+        for name, value in settings.items():
+            key = f"efficiency.variants.{algorithm}.{name}"
+            _check_value(key, value)
+            if name in TASK:
+                raise ValueError(f"{key} changes the task, not the algorithm")
+            settings[name] = _typed(key, value, sources.fields(algorithm))
 
 
 def _check_value(key: str, value: object) -> None:

@@ -53,7 +53,7 @@ def inputs(path):
         variants = ("default", "legacy") if name == "legacy_2m" else ("default",)
         return [p for v in variants for p in in_order(REFERENCE.glob(f"learning/{folder}/*/{v}/*/metrics.csv"))]
     if name in TIMED:  # ten million steps were not timed again
-        return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/metrics.csv"))
+        return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/*/metrics.csv"))
     found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
     return [p for p in found if ONLY.get(name, set(results.LABELS)) & set(p.parts)]
 

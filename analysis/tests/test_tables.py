@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from analysis import __main__ as driver
-from analysis import judging, results, verdict
+from analysis import efficiency, judging, results, verdict
 
 SENSITIVITY = {"table3": ("lam", 2.2, "lambda"), "table4": ("nu_max", 1.3, "nu_max")}
 FOUR = ["ant_2x4", "halfcheetah_2x3", "manyagent_ant_2x3", "manyagent_ant_2x4"]
@@ -71,12 +71,78 @@ def test_scenarios_that_the_paper_did_not_time_stand_below_its_own(write, comman
     assert "| ShadowHandOver (MuJoCo) | 100 | 130 | 30.00 | n/a |" in (tmp_path / "t.md").read_text()
 
 
+@pytest.mark.parametrize(("scenario", "named"), [("shadowhandover", False), ("ant_2x4", True)])
+def test_what_was_not_measured_is_named_where_the_suite_has_any_of_the_papers_tasks(
+    write, command, tmp_path, scenario, named
+):
+    command(driver, "table1", write(scenario, "macpo", fps=100), "--output", tmp_path / "table1")
+    assert ("Not measured: Ant 2x4d" in (tmp_path / "table1.caption.txt").read_text()) == named
+
+
 def test_repeats_are_summarised_by_their_median(write, command, tmp_path):
     metrics = [write(algorithm="happo", fps=fps, steps=200_000) for fps in (100, 200, 900)]
     command(driver, "table1", *metrics, "--output", tmp_path / "t")
     happo = rows(tmp_path / "t.csv", "fps").query("setting == 'happo'").iloc[0]
     assert happo[["ours", "low", "high", "runs"]].tolist() == [200, 100, 900, 3]
     assert "Ours only HAPPO" in (tmp_path / "t.md").read_text()
+
+
+PUBLISHED = "trust_region=minibatch,fraction_coef=0.3"
+
+
+@pytest.fixture
+def two_macpos(write):
+    """Three repeats each, whose mean is no median: MAFOCOPS, MACPO as published, and MACPO as in the main runs."""
+    speeds = {"mafocops": (180, 190, 800), PUBLISHED: (20, 95, 100), "default": (480, 500, 4000)}
+    memory = {"mafocops": 10.0, PUBLISHED: 16.0, "default": 60.0}
+    runs = [("mafocops", "default", "mafocops"), ("macpo", PUBLISHED, PUBLISHED), ("macpo", "default", "default")]
+    return [
+        write(
+            algorithm=algorithm,
+            variant=variant,
+            steps=200_000,
+            iterations=3,
+            fps=[1.0, fps, 2.0],
+            memory_update_mib=[np.nan, np.nan, memory[key]],
+            memory_rss_mib=300.0,
+        )
+        for algorithm, variant, key in runs
+        for fps in speeds[key]
+    ]
+
+
+def test_the_macpo_that_the_paper_timed_stands_in_its_cells_and_ours_beside_it(two_macpos, command, tmp_path):
+    ours = {}
+    for table in ("table1", "table2"):
+        command(driver, table, *two_macpos, "--output", tmp_path / table)
+        ours[table] = (
+            pd.read_csv(tmp_path / f"{table}.csv").query("scenario == 'ant_2x4'").set_index(efficiency.KEYS[1:])["ours"]
+        )
+        text = (tmp_path / f"{table}.md").read_text()
+        assert "Ours only MACPO (main runs)" in text and "Measured MACPO |" in text
+        assert "MACPO as the paper timed it: trust_region=minibatch, fraction_coef=0.3; with" in text
+    fps, memory = (table.unstack() for table in ours.values())
+    assert fps["fps"].drop(efficiency.RATIO).to_dict() == {"mafocops": 190, "macpo": 95, "macpo (main runs)": 500}
+    assert fps.at[efficiency.RATIO, "improvement_percent"] == pytest.approx(100)
+    assert memory["memory_update_mib"].drop(efficiency.RATIO).to_dict() == {
+        "mafocops": 10,
+        "macpo": 16,
+        "macpo (main runs)": 60,
+    }
+    assert memory.at[efficiency.RATIO, "saved_mib"] == 6
+    command(driver, "iteration_time", *two_macpos, "--output", tmp_path / "t")
+
+
+def test_one_way_of_running_macpo_is_the_papers_whichever_it_is(two_macpos, command, tmp_path):
+    for kept, expected in ((two_macpos[:6], 95), ([*two_macpos[:3], *two_macpos[6:]], 500)):
+        command(driver, "table1", *kept, "--output", tmp_path / "t")
+        assert rows(tmp_path / "t.csv", "fps").query("setting == 'macpo'").at["ant_2x4", "ours"] == expected
+        assert "(main runs)" not in (tmp_path / "t.md").read_text().split("\n| ")[1]
+
+
+def test_a_third_way_of_running_it_is_refused(two_macpos, write, command, tmp_path):
+    with pytest.raises(ValueError, match=f"macpo was timed as {PUBLISHED} and as lam=1: give one beside default"):
+        command(driver, "table1", *two_macpos, write(algorithm="macpo", variant="lam=1"), "--output", tmp_path / "t")
 
 
 def test_where_memory_is_free_to_read_every_row_but_the_first_counts(write, command, tmp_path):

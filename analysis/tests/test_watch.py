@@ -130,7 +130,7 @@ def test_a_torn_last_line_is_not_read(suite):
 
 
 def test_timing_runs_are_told_from_training_runs(suite):
-    assert seen(suite("efficiency/ant_2x4/happo/repeat2", lines=None)).name == "ant_2x4 happo timing 2"
+    assert seen(suite("efficiency/ant_2x4/happo/default/repeat2", lines=None)).name == "ant_2x4 happo timing 2"
 
 
 ABOVE = (progress.Cost("", 33.0, 25.0),)

@@ -39,7 +39,7 @@ HELD = []  # the lock on the results' folder, until this process ends
 
 wildcard_constraints:
     scenario="|".join(SCENARIOS),
-    variant=r"\w+(=[\w.,+-]+)?",
+    variant=r"\w+(=[\w.,=+-]+)?",
     seed=r"\d+",
 
 
@@ -50,16 +50,14 @@ def code(paths):
 
 def settings_arguments(wildcards):
     """Return the settings of a run as command-line arguments."""
-    variant = getattr(wildcards, "variant", "default")
-    settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, variant)
+    settings = SUITE.settings_of(wildcards.scenario, wildcards.algorithm, getattr(wildcards, "variant", "default"))
     pairs = [shlex.quote(f"{name}={text(value)}") for name, value in settings.items()]
     task = [shlex.quote(word) for word in foreign.arguments(wildcards.scenario)]
     return " ".join([*task, *(["--set", *pairs] if pairs else [])])
 
 
-def failures_so_far(wildcards):
+def failures_so_far(wildcards, kind=layout.TRAINING):
     """Return how often a run has given up in earlier calls; a change makes Snakemake try again."""
-    kind = layout.TRAINING if "variant" in wildcards.keys() else layout.TIMING
     return FAILURES.get(layout.Place(kind, **wildcards).file(SUITE.folder), 0)
 
 

@@ -42,6 +42,7 @@ use rule train as efficiency with:
     priority: 10
     threads: CORES
     params:
-        variant="default",
+        variant="{variant}",
+        failures=lambda wildcards: failures_so_far(wildcards, layout.TIMING),
         steps=SUITE.efficiency.get("steps"),
         memory="--memory",

@@ -41,7 +41,7 @@ MISTAKES = [
     ({"efficiency": {"a\nb": 3}}, f"the key 'a\\nb' in efficiency is not a name: {NAME}"),
     (
         {"efficiency": {"runs": 3}},
-        "unknown key 'runs' in efficiency: choose from scenarios, algorithms, repeats, steps",
+        "unknown key 'runs' in efficiency: choose from scenarios, algorithms, variants, repeats, steps",
     ),
     ({"name": 7}, "name=7 is not a string"),
     ({"name": ""}, f"name='' is not valid: {NAME}"),
@@ -73,7 +73,7 @@ MISTAKES = [
     ({"scenarios": "ant_2x4"}, "scenarios='ant_2x4' is not a list"),
     ({"algorithms": ["ppo"]}, f"unknown algorithm 'ppo': choose from {ALGORITHM_NAMES}"),
     ({"algorithms": [["happo"]]}, "algorithms.0=['happo'] is not a string"),
-    ({"environment": {"walls": "brick"}}, "environment.walls='brick' is not valid: choose from free, solid"),
+    ({"environment": {"walls": "brick"}}, "environment.walls='brick' is not valid: choose from ghost, free, solid"),
     ({"grids": {"lamda": {}}}, "unknown key 'lamda' in grids: choose from lam, nu_max, safety_bound"),
     ({"grids": {"lam": {"values": []}}}, "grids.lam.values is an empty list: it needs at least one entry"),
     ({"grids": {"lam": {"values": [-1]}}}, "grids.lam.values.0=-1 is out of range: it must be greater than 0"),

@@ -80,7 +80,7 @@ def test_a_variant_with_a_comma_shifts_no_column(folder):
 
 
 @pytest.mark.parametrize(
-    "inside", ["runs/ant_2x4/runs/default/seed0/metrics.csv", "efficiency/ant_2x4/happo/repeat0/metrics.csv"]
+    "inside", ["runs/ant_2x4/runs/default/seed0/metrics.csv", "efficiency/ant_2x4/happo/default/repeat0/metrics.csv"]
 )
 def test_a_run_is_found_whatever_the_suite_and_the_algorithm_are_called(tmp_path, inside):
     folder = tmp_path / "elsewhere/runs"
@@ -116,7 +116,7 @@ def test_a_folder_without_a_plan_is_refused(folder):
 def test_timing_runs_have_the_machine_to_themselves_and_training_runs_share_it(folder):
     runs = [
         (f"{folder}/{kind}/ant_2x4/happo/{last}/metrics.csv", 100_000, True)
-        for kind, last in (("runs", "default/seed0"), ("efficiency", "repeat0"))
+        for kind, last in (("runs", "default/seed0"), ("efficiency", "default/repeat0"))
     ]
     shared, alone = plan.estimate(runs, folder, cores=4)
     assert alone.seconds == pytest.approx(4 * shared.seconds)

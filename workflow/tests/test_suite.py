@@ -26,6 +26,9 @@ def merged(base: dict, over: dict) -> dict:
     return result
 
 
+HANDS = merged(PAPER, yaml.safe_load((CONFIGS / "hands.yaml").read_text()))
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_published_configuration_is_valid_and_named_after_its_file(path: Path):
     own = yaml.safe_load(path.read_text())
@@ -81,12 +84,32 @@ def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids(
         "lam": 4 * 4 * seeds,  # five values less the published one
         "nu_max": 4 * 5 * seeds,  # six less the published one
         "safety_bound": 3 * 2 * seeds,
-        "efficiency": scenarios * 5 * 3,
+        "efficiency": scenarios * (5 + 1) * 3,  # MACPO in two ways
         "legacy": 2 * 2 * seeds,
         "time_limit": 2 * 3 * seeds,
         "nu_update": 2 * seeds,
     }
     assert len(artefacts.measurements(suite)) == scenarios * 5
+
+
+def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_settings():
+    suite = load(merged(PAPER, {"settings": {"macpo": {"ant": {"fraction_coef": 0.7, "trust_region": "iteration"}}}}))
+    variants = {name: suite.timed(name) for name in suite.algorithms}
+    published = "trust_region=minibatch,fraction_coef=0.3"
+    assert variants.pop("macpo") == ["default", published]
+    assert set(map(tuple, variants.values())) == {("default",)}
+    settings = {name: suite.settings_of("ant_2x4", "macpo", name) for name in ("default", published)}
+    assert {key: settings["default"][key] for key in ("fraction_coef", "trust_region")} == {
+        "fraction_coef": 0.7,
+        "trust_region": "iteration",
+    }
+    assert settings[published] == settings["default"] | {"trust_region": "minibatch", "fraction_coef": "0.3"}
+    assert "variants" not in load(HANDS).efficiency
+
+
+def test_a_variant_of_several_values_and_settings_is_read_back():
+    found = load(PAPER).settings_of("ant_2x4", "macpo", "hidden=64,32,lr=1e-3,trust_region=minibatch")
+    assert found == {"time_limit": "failure", "hidden": "64,32", "lr": "1e-3", "trust_region": "minibatch"}
 
 
 def test_a_sensitivity_table_rests_on_happo_and_on_every_value():
@@ -233,6 +256,22 @@ def test_options_of_the_environment_show_in_the_path_and_in_every_caption():
     assert suite.settings_of("ant_2x4", "mappo") == {"time_limit": "failure", **suite.environment}
 
 
+@pytest.mark.parametrize("options", [{"walls": "ghost"}, {"costs": "shared", "observation": "original"}])
+def test_options_of_the_published_task_are_no_condition(options):
+    suite = load(PAPER | {"environment": options})
+    assert (suite.folder, suite.caption) == ("results/paper", load(PAPER).caption)
+    assert load(PAPER | {"environment": options | {"walls": "solid"}}).folder == "results/paper,walls=solid"
+
+
+def test_the_rule_for_a_fallen_object_names_the_folder_and_the_variant_beside_it():
+    found = {}
+    for rule in ("end", "continue", None):
+        suite = load(merged(HANDS, {"environment": {"fall": rule}}))
+        found[rule] = (suite.folder, suite.other_fall)
+    assert found["end"] == found[None] == ("results/hands", "fall=continue")
+    assert found["continue"] == ("results/hands,fall=continue", "fall=end")
+
+
 def test_text_is_read_as_the_number_that_the_schema_asks_for():
     over = {"steps": "3000", "seeds": ["0", "1"], "grids": {"nu_max": {"values": ["1.3", "inf"]}}}
     suite = load(merged(PAPER, over | {"settings": {"mafocops": {"all": {"nu_lr": "5e-5"}}}}))
@@ -258,10 +297,20 @@ REFUSED = {
     "an unknown scenario": ({"scenarios": ["ant_3x3"]}, ["'ant_3x3'", "ant_2x4", "manyagent_ant_8x1"]),
     "an unknown algorithm": ({"algorithms": ["ppo"]}, ["'ppo'", "mafocops", "mappo_l"]),
     "an unknown grid": ({"grids": {"lamda": {}}}, ["'lamda'", "lam", "nu_max"]),
+    "a variant of no algorithm": ({"efficiency": {"variants": {"ppo": {"clip": 1}}}}, ["variants", "'ppo'", "macpo"]),
+    "a variant with a setting that no one reads": (
+        {"efficiency": {"variants": {"happo": {"nu_init": 1}}}},
+        ["efficiency.variants.happo.nu_init", "entropy_coef"],
+    ),
+    "a variant of another task": ({"efficiency": {"variants": {"happo": {"walls": "free"}}}}, ["variants", "the task"]),
     "an unknown option of the task": ({"environment": {"walls": "brick"}}, ["environment.walls", "'brick'", "solid"]),
     "an option that a task does not have": (
         {"environment": {"fall": "continue"}},
         ["environment option fall='continue'", "ant_2x4", "walls, observation, partition, costs"],
+    ),
+    "the default of an option that a task does not have": (
+        {"environment": {"fall": "end"}},
+        ["environment option fall='end'", "ant_2x4", "walls, observation, partition, costs"],
     ),
     "a rule for a fallen object where there is none": (
         {"fall": {"scenarios": ["ant_2x4"], "algorithms": ["happo"]}},
@@ -304,6 +353,13 @@ def test_refused_in_one_sentence_with_the_choices(case):
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
+
+
+def test_an_option_of_the_robots_is_refused_for_the_hands():
+    with pytest.raises(
+        ValueError, match=r"walls='free' does not apply to shadowhandover; choose from costs, fall, epi"
+    ):
+        load(merged(HANDS, {"environment": {"walls": "free"}}))
 
 
 @pytest.mark.parametrize("missing", ["name", "steps", "seeds"])
