@@ -32,7 +32,8 @@ def of_runs(frame: pd.DataFrame, runs: pd.DataFrame, evaluated: pd.DataFrame | N
     Returns:
         columns of `results.runs`, scenario and algorithm as text, and
         `return`: final return / HAPPO's median; NaN where HAPPO did not run or has a median that is not positive.
-        `cost`: final cost / bound, which is D + 1 of the normalised violation D = (cost - bound) / bound.
+        `cost`: final cost / bound, which is D + 1 of the normalised violation D = (cost - bound) / bound; of several
+            costs the sums of either.
         `feasible`: 1 if the final violation is not positive, else 0.
         `overshoot`: D+, the final violation / bound of a run that violates; NaN of one that does not.
         `training_violation`: share of iterations above the bound.
