@@ -1,8 +1,8 @@
 """What is ahead: runs, hours, gigabytes, from measured frames per second.
 
 Speeds come from this suite's own earlier runs where there are any, else from workflow/fps.csv (steps per second of one
-run on one core: the benchmark's end-to-end column). `python -m workflow.plan results/paper` rewrites the table from a
-finished suite.
+run on one core: the benchmark's end-to-end column; of the hands, at the settings of hands.yaml, per second of processor
+time on a busy machine). `python -m workflow.plan results/paper` rewrites the table from a finished suite.
 """
 
 import argparse
