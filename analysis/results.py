@@ -97,6 +97,11 @@ def label(algorithm: str) -> str:
     return LABELS.get(algorithm, algorithm)
 
 
+def scenario_title(name: str) -> str:
+    """Return the display name of a scenario; "all" and what is not ours stay as they are."""
+    return scenarios.SCENARIOS[name].title if name in scenarios.SCENARIOS else name
+
+
 def order(algorithms: Iterable[str]) -> list[str]:
     """Return the distinct algorithms in the usual order, others after them by name."""
     names = set(algorithms)

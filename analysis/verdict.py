@@ -56,22 +56,13 @@ def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object
 
 
 def of_runs(frame: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
-    """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves.
-
-    Args:
-        frame: rows from `results.read`.
-        conditions: why what was learned here compares with no number in print; empty if it does.
-    """
+    """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves, of rows of `results.read`."""
     return claims.of_figures(frame) + cells.of_curves(frame, conditions)
 
 
 def title(artefact: str) -> str:
     """Return "Table 1", "Figure 2", "Digitised"."""
     return f"{artefact[:-1].capitalize()} {artefact[-1]}" if artefact[-1].isdigit() else artefact.capitalize()
-
-
-def _scenario(name: str) -> str:
-    return SCENARIOS[name].title if name in SCENARIOS else name
 
 
 def _summary(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +95,9 @@ def _page(verdicts: pd.DataFrame) -> str:
 
 def _where(rows: pd.DataFrame) -> str:
     """Return where something was compared: the scenarios, or the figure of a robot; more than once with how often."""
-    places = rows["scenario"].map(_scenario).where(rows["scenario"] != results.ALL, rows["artefact"].map(title))
+    places = (
+        rows["scenario"].map(results.scenario_title).where(rows["scenario"] != results.ALL, rows["artefact"].map(title))
+    )
     return ", ".join(
         f"{place} ({number})" if number > 1 else place for place, number in places.value_counts(sort=False).items()
     )
@@ -121,7 +114,7 @@ def _list(verdicts: pd.DataFrame, head: str) -> str:
     measured = verdicts[verdicts["ours"].notna()]
     ours = [artefact.interval(*each, DECIMALS) for each in measured[["ours", "low", "high"]].to_numpy(float)]
     numbers = {"ours": ours, "paper": measured["paper"].map(lambda x: artefact.number(x, DECIMALS))}
-    shown = measured.assign(scenario=measured["scenario"].map(_scenario), **numbers)[LISTED]
+    shown = measured.assign(scenario=measured["scenario"].map(results.scenario_title), **numbers)[LISTED]
     rest = len(verdicts) - len(measured)
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
     if measured.empty:
