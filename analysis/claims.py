@@ -45,8 +45,7 @@ def _better(ours: pd.DataFrame, rival: pd.DataFrame, _: str, bound: float) -> fl
 
 def _difference(ours: pd.DataFrame, rival: pd.DataFrame, quantity: str, _: float) -> float:
     """Return the distance of the medians as a share of the larger in size; 0 where they are equal."""
-    x, y = ours[quantity].median(), rival[quantity].median()
-    return abs(x - y) / max(abs(x), abs(y)) if x != y else 0.0
+    return float(_distances([ours[quantity].to_numpy(), rival[quantity].to_numpy()]))
 
 
 MEASURES = {"level": _level, "larger": _larger, "better": _better, "difference": _difference}
@@ -110,12 +109,11 @@ def _decided(
     claim: Claim, where: tuple[str, str, str], samples: Sequence[Sample], bound: float = NAN
 ) -> dict[str, object]:
     """Return the verdict on a claim about one or two samples of runs; `where`: artefact, scenario, setting."""
-    each = [runs for _, runs in samples]
-    measured = all(map(len, each))
-    ours = MEASURES[claim.measure](*each, claim.quantity, bound) if measured else NAN
-    interval = _interval(claim, ours, each, bound) if measured else (NAN, NAN)
-    where = (*where, claim.shown.format(bound=bound))
-    detail = _detail(each, claim.quantity) if measured else ""
+    each, where = [runs for _, runs in samples], (*where, claim.shown.format(bound=bound))
+    if not all(map(len, each)):
+        return judged(claim, where, NAN, obstacle=_obstacle(samples))
+    ours = MEASURES[claim.measure](*each, claim.quantity, bound)
+    interval, detail = _interval(claim, ours, each, bound), _detail(each, claim.quantity)
     return judged(claim, where, ours, interval=interval, obstacle=_obstacle(samples), detail=detail)
 
 

@@ -24,7 +24,7 @@ MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
 # What is said of a machine, in this order, and how.
 HARDWARE = {"gpu": "{}", "cpu": "{}", "cores": "{} cores", "memory_gib": "{:g} GiB", "system": "{}", "machine": "{}"}
-COMPLETE = "complete"
+COMPLETE, NO_RECORD = "complete", "no record"  # algorithms of other projects leave none
 _NEEDED = {"path", "status", "recorded", "sha256", "law_hash", "settings", "versions"}  # of an entry that is read back
 _NEEDED |= {"algorithm", "steps", "task_version", "commit", "dirty"}
 _HASH, _COMMIT = 8, 12  # digits shown in the list of runs, and of the commits above it; the manifest has all
@@ -103,7 +103,7 @@ def listed(path: str) -> Listed:
     """
     found = runs(path)
     usual = _usual(found)
-    states = Counter(map(_state, found))
+    states = Counter(run["status"] or NO_RECORD for run in found)
     names = dict.fromkeys(name for settings in usual.values() for name in settings)
     settings = pd.DataFrame({results.label(name): each for name, each in usual.items()}).reindex(list(names)).fillna("")
     machines = Counter(_made_with(run) for run in found if run["versions"])
@@ -115,11 +115,6 @@ def listed(path: str) -> Listed:
         settings=settings.rename_axis("Setting").reset_index(),
         machines=pd.DataFrame([[*made, str(count)] for made, count in machines.items()], columns=header),
     )
-
-
-def _state(run: Mapping) -> str:
-    """Return how a run ended; algorithms of other projects leave no record."""
-    return run["status"] or "no record"
 
 
 def _text(value: object) -> str:
@@ -154,7 +149,7 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
     place = layout.place_if_any(run["path"])
     return {
         "Run": place.folder if place else str(Path(run["path"]).parent),
-        "Status": _state(run),
+        "Status": run["status"] or NO_RECORD,
         "Steps": f"{run['steps']:,}" if run["steps"] else "",
         "Task": str(run["task_version"] or ""),
         "Settings unlike most": " ".join(f"{n}={text}" for n, text in _texts(run).items() if common[n] != text),

@@ -38,11 +38,6 @@ def _read(path: str) -> pd.DataFrame:
     return frame.fillna({"note": ""})
 
 
-def check_manifest(path: str) -> None:
-    """Raise ValueError, naming the runs, if a suite holds runs of different task versions."""
-    results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
-
-
 def time_limits(metrics: Sequence[str], manifests: Sequence[str]) -> set[str]:
     """Return what the runs, and the default runs of the suite's manifest, did at time limits, where they say."""
     records = [(results.record(path) or {}).get("settings") for path in metrics]
@@ -137,19 +132,16 @@ def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
-    """Return the verdict on tables and runs.
+    """Return the verdict on table1.csv to table4.csv and the metrics files of Figures 2 to 6.
 
-    Args:
-        name: of the artefact.
-        paths: table1.csv to table4.csv, metrics files of Figures 2 to 6, and manifest.json, whose runs must be of one
-            version of the task.
+    With a manifest.json among them, the runs it lists must be of one version of the task.
 
     Raises:
         ValueError: a file is damaged or no table, or runs do not belong together.
     """
     manifests = [path for path in paths if Path(path).name == MANIFEST]
     for path in manifests:
-        check_manifest(path)
+        results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
     given = [path for path in paths if Path(path).stem in cells.STEPS]
     metrics = [path for path in paths if path not in {*given, *manifests}]
     if not given and not metrics:
@@ -167,6 +159,5 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         + (" Time limits count as failures, as in the paper." if limits == {"failure"} else "")
     )
     more = "\n".join(_lists(verdicts))
-    hands = any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
-    remarks = [HANDS] if hands else []
+    remarks = [HANDS] * any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
     return artefact.Artefact(verdicts[COLUMNS], says, None, remarks=remarks, table=_summary(verdicts), more=more)

@@ -65,10 +65,14 @@ def failures_so_far(wildcards):
 
 def first_run(wildcards, algorithm=None):
     """Return the metrics file of the main run with the first seed, whose policy is filmed."""
-    run = layout.Place(
-        layout.TRAINING, wildcards.scenario, algorithm or wildcards.algorithm, layout.DEFAULT, SUITE.seeds[0]
-    )
-    return run.file(SUITE.folder)
+    name = algorithm or wildcards.algorithm
+    return layout.Place(layout.TRAINING, wildcards.scenario, name, seed=SUITE.seeds[0]).file(SUITE.folder)
+
+
+def listing(wildcards, output):
+    """Return the file that lists what an artefact is made from."""
+    shown = Path(output.shown)
+    return f"{SUITE.folder}/logs/{shown.parent.name}/{shown.stem}.files"
 
 
 def needed(name):
