@@ -16,7 +16,7 @@ rule figure:
         "../../environment.yml"
     params:
         base=lambda wildcards, output: output.shown.rpartition(".")[0],
-        listing=listing,
+        listing=lambda wildcards, output: artefacts.listing(SUITE, output.shown),
         note=NOTE,
     shell:
         "python -m analysis $(basename {params.base}) @{params.listing} {params.note} --output {params.base} 2> {log}"

@@ -69,12 +69,6 @@ def first_run(wildcards, algorithm=None):
     return layout.Place(layout.TRAINING, wildcards.scenario, name, seed=SUITE.seeds[0]).file(SUITE.folder)
 
 
-def listing(wildcards, output):
-    """Return the file that lists what an artefact is made from."""
-    shown = Path(output.shown)
-    return f"{SUITE.folder}/logs/{shown.parent.name}/{shown.stem}.files"
-
-
 def needed(name):
     """Return the files that a figure or table is made from, or say that the suite cannot make it."""
     return artefacts.ROWS[name].needs(SUITE) or left_out(name)
@@ -127,11 +121,6 @@ def begin():
     print(plan.describe(made, CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)
-
-
-def summarise():
-    """Say which runs have given up."""
-    print("".join(attempt.given_up(Path(SUITE.folder))), end="")
 
 
 def announce():
