@@ -19,6 +19,7 @@ import pandas as pd
 
 from analysis import files, results
 from workflow import layout
+from workflow.suite import text
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
@@ -117,26 +118,17 @@ def listed(path: str) -> Listed:
     )
 
 
-def _text(value: object) -> str:
-    """Return a setting as on a command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _texts(run: Mapping) -> dict[str, str]:
     """Return the settings of a run as text."""
-    return {name: _text(value) for name, value in (run["settings"] or {}).items()}
+    return {name: text(value) for name, value in (run["settings"] or {}).items()}
 
 
 def _usual(found: Sequence[Mapping]) -> dict[str, dict[str, str]]:
     """Return by algorithm the settings that most of its runs have; what comes first wins a tie."""
     counts: dict[str, dict[str, Counter]] = {}
     for run in found:
-        for name, text in _texts(run).items():
-            counts.setdefault(str(run["algorithm"]), {}).setdefault(name, Counter())[text] += 1
+        for name, given in _texts(run).items():
+            counts.setdefault(str(run["algorithm"]), {}).setdefault(name, Counter())[given] += 1
     return {
         algorithm: {name: texts.most_common(1)[0][0] for name, texts in counts[algorithm].items()}
         for algorithm in results.order(counts)
@@ -152,7 +144,7 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
         "Status": run["status"] or NO_RECORD,
         "Steps": f"{run['steps']:,}" if run["steps"] else "",
         "Task": str(run["task_version"] or ""),
-        "Settings unlike most": " ".join(f"{n}={text}" for n, text in _texts(run).items() if common[n] != text),
+        "Settings unlike most": " ".join(f"{name}={own}" for name, own in _texts(run).items() if common[name] != own),
         "Commit": f"{(run['commit'] or '')[:_HASH]}{'+' if run['dirty'] else ''}",
         "Law hash": (run["law_hash"] or "")[:_HASH],
         "SHA-256": (run["sha256"] or "")[:_HASH],
@@ -162,7 +154,7 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
 def _made_with(run: Mapping) -> tuple[str, ...]:
     """Return what a run was made with, in words: commit, version of the task, libraries, hardware."""
     hardware = run.get("hardware") or {}
-    parts = [text.format(hardware[name]) for name, text in HARDWARE.items() if hardware.get(name)]
+    parts = [form.format(hardware[name]) for name, form in HARDWARE.items() if hardware.get(name)]
     libraries = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     commit = f"{(run['commit'] or 'unknown')[:_COMMIT]}{' with changes not committed' if run['dirty'] else ''}"
     return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(parts) or "unknown"
