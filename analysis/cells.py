@@ -16,12 +16,8 @@ from analysis.judging import judged, too_short
 from analysis.results import WHOLE
 from envs.scenarios import SCENARIOS
 
-STEPS = {
-    "table1": results.TIMED_STEPS,
-    "table2": results.TIMED_STEPS,
-    "table3": results.PUBLISHED_STEPS,
-    "table4": results.PUBLISHED_STEPS,
-}
+STEPS = dict.fromkeys(("table1", "table2"), results.TIMED_STEPS)
+STEPS |= dict.fromkeys(("table3", "table4"), results.PUBLISHED_STEPS)
 KEYS = ["scenario", "setting", "quantity"]
 READINGS = {"value_2M": 2_000_000, "value_5M": 5_000_000, "value_9p8M": 9_800_000}
 WINDOW = 1 - WHOLE  # share of the steps on either side of a reading over which our curve is averaged
@@ -47,24 +43,16 @@ def obstacle(name: str, row: pd.Series) -> str:
 
 
 def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
-    """Return the verdicts on every cell the paper prints of one table.
+    """Return the verdicts on every cell the paper prints of one table, given in the tidy form.
 
-    Args:
-        table: Table 1, 2, 3 or 4 in the tidy form, which holds every printed cell.
-        conditions: why what was learned here compares with no number in print; empty if it does.
+    `conditions` is why what was learned here compares with no number in print; empty if it does.
     """
-    name = table["table"].iloc[0]
-    return [
-        judged(
-            _claim(name, row["quantity"]),
-            (name, *row[KEYS]),
-            row["ours"],
-            row["paper"],
-            (row["low"], row["high"]),
-            obstacle(name, row) or (conditions if STEPS[name] == results.PUBLISHED_STEPS else ""),
-        )
-        for _, row in printed(table).iterrows()
-    ]
+    name, found = table["table"].iloc[0], []
+    learned = conditions if STEPS[name] == results.PUBLISHED_STEPS else ""
+    for _, row in printed(table).iterrows():
+        claim, where, interval = _claim(name, row["quantity"]), (name, *row[KEYS]), (row["low"], row["high"])
+        found.append(judged(claim, where, row["ours"], row["paper"], interval, obstacle(name, row) or learned))
+    return found
 
 
 def _claim(artefact: str, quantity: str) -> judging.Claim:
@@ -84,14 +72,8 @@ def readings() -> pd.DataFrame:
 
 
 def of_curves(frame: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
-    """Return the verdicts on the digitised values of all scenarios and algorithms that were run.
-
-    Args:
-        frame: rows from `results.read`.
-        conditions: see `of_table`.
-    """
-    default = results.default(frame)
-    groups = dict(list(default.groupby(["scenario", "algorithm"], observed=True)))
+    """Return the verdicts on digitised values of what was run, rows from `results.read`; `conditions` as above."""
+    groups = dict(list(results.default(frame).groupby(["scenario", "algorithm"], observed=True)))
     return [
         _reading(groups[key], row, conditions)
         for key, values in readings().groupby(["scenario", "algorithm"], sort=False)
@@ -105,9 +87,8 @@ def _reading(runs: pd.DataFrame, reading: pd.Series, conditions: str) -> dict[st
     column, name = QUANTITIES[reading["quantity"]]
     step, scenario = reading["step"], SCENARIOS[reading["scenario"]]
     near = runs[(runs["step"] - step).abs() <= WINDOW * step]
-    reached = (
-        near.groupby("file", sort=False, observed=True)[column].mean().dropna()
-    )  # a run that ended before has no mean
+    means = near.groupby("file", sort=False, observed=True)[column].mean()
+    reached = means.dropna()  # a run that ended before has no mean
     if reading["algorithm"] not in COMPARABLE:
         why = f"trained there under the bound {OTHER_BOUNDS[scenario.family]:g}"
     else:

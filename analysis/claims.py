@@ -45,8 +45,7 @@ def _better(ours: pd.DataFrame, rival: pd.DataFrame, _: str, bound: float) -> fl
 
 def _difference(ours: pd.DataFrame, rival: pd.DataFrame, quantity: str, _: float) -> float:
     """Return the distance of the medians as a share of the larger in size; 0 where they are equal."""
-    x, y = ours[quantity].median(), rival[quantity].median()
-    return abs(x - y) / max(abs(x), abs(y)) if x != y else 0.0
+    return float(_distances([ours[quantity].to_numpy(), rival[quantity].to_numpy()]))
 
 
 MEASURES = {"level": _level, "larger": _larger, "better": _better, "difference": _difference}
@@ -73,12 +72,9 @@ def _distances(samples: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the verdicts for all scenarios of Figures 2 to 5 and for those of Figure 6 that were run.
-
-    Args:
-        frame: rows from `results.read`.
-    """
-    runs = _summary(frame)
+    """Return the verdicts for all scenarios of Figures 2 to 5, and for those of Figure 6 that are in `results.read`."""
+    means = frame.groupby("file", observed=True)["episode_return"].mean().rename("mean_return")  # of all iterations
+    runs = results.runs(frame).merge(means, on="file").dropna(subset=["final_return", "final_cost"])
     default = results.default(runs)
     found = []
     for figure in FIGURES:
@@ -92,13 +88,6 @@ def of_figures(frame: pd.DataFrame) -> list[dict[str, object]]:
     for scenario in runs.loc[named & runs["algorithm"].eq("mafocops"), "scenario"].unique():
         found += _on_levels(scenario, levels[levels["scenario"] == scenario])
     return found
-
-
-def _summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `results.runs` with `mean_return`, the mean over all iterations."""
-    runs = results.runs(frame)
-    means = frame.groupby("file", observed=True)["episode_return"].mean().rename("mean_return")
-    return runs.merge(means, on="file").dropna(subset=["final_return", "final_cost"])
 
 
 def _runs_of(panel: pd.DataFrame, algorithm: str) -> pd.DataFrame:
@@ -120,12 +109,11 @@ def _decided(
     claim: Claim, where: tuple[str, str, str], samples: Sequence[Sample], bound: float = NAN
 ) -> dict[str, object]:
     """Return the verdict on a claim about one or two samples of runs; `where`: artefact, scenario, setting."""
-    each = [runs for _, runs in samples]
-    measured = all(map(len, each))
-    ours = MEASURES[claim.measure](*each, claim.quantity, bound) if measured else NAN
-    interval = _interval(claim, ours, each, bound) if measured else (NAN, NAN)
-    where = (*where, claim.shown.format(bound=bound))
-    detail = _detail(each, claim.quantity) if measured else ""
+    each, where = [runs for _, runs in samples], (*where, claim.shown.format(bound=bound))
+    if not all(map(len, each)):
+        return judged(claim, where, NAN, obstacle=_obstacle(samples))
+    ours = MEASURES[claim.measure](*each, claim.quantity, bound)
+    interval, detail = _interval(claim, ours, each, bound), _detail(each, claim.quantity)
     return judged(claim, where, ours, interval=interval, obstacle=_obstacle(samples), detail=detail)
 
 
@@ -183,23 +171,29 @@ def _correlation(values: pd.Series, agents: pd.Series) -> float:
 
 
 def of_table(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the verdicts on what Appendices H and I say of one table.
-
-    Args:
-        table: Table 1, 2, 3 or 4 in the tidy form.
-    """
-    name, rows = table["table"].iloc[0], cells.printed(table)
-    kinds = {TREND: _on_robots, "spread": _on_values, "loss": _on_values, "pattern": _on_each}
-    found = [kinds[row.measure](row, name, rows) for row in judging.claims(name) if row.measure in kinds]
-    return [verdict for each in found for verdict in (each if isinstance(each, list) else [each])]
+    """Return the verdicts on what Appendices H and I say of one of Tables 1 to 4, given in the tidy form."""
+    name, rows, found = table["table"].iloc[0], cells.printed(table), []
+    for claim in judging.claims(name):
+        own = rows[rows["quantity"] == claim.quantity]
+        here = own[own["scenario"] != ALL]
+        places = [scenario for scenario in SCENARIOS if scenario in set(here["scenario"])]
+        match claim.measure:
+            case "trend":
+                found.append(_on_robots(claim, name, own[own["setting"] == claim.subject]))
+            case "spread":
+                found.append(_on_values(claim, name, ALL, own[own["scenario"] == ALL]))
+            case "loss":
+                ends = own["setting"].isin([PUBLISHED, UNBOUNDED])
+                found.append(_on_values(claim, name, ALL, own[ends & own["scenario"].eq(ALL)]))
+            case "pattern":
+                found += [_on_values(claim, name, place, here[here["scenario"] == place]) for place in places]
+    return found
 
 
 def _on_robots(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]:
     """Return the verdict on the mean rank correlation with the agents, over the robots with several splits."""
-    chosen = rows[(rows["setting"] == claim.subject) & (rows["quantity"] == claim.quantity)]
-    measured = chosen.dropna(subset=["ours"])
-    means = []
-    for part, column in ((measured, "ours"), (chosen, "paper")):
+    measured, means = rows.dropna(subset=["ours"]), []
+    for part, column in ((measured, "ours"), (rows, "paper")):
         robots = part["scenario"].map(lambda scenario: SCENARIOS[scenario].figure)
         found = pd.Series([_correlation(own[column], _agents(own)) for _, own in part.groupby(robots)], dtype=float)
         means.append(found.mean())
@@ -210,23 +204,8 @@ def _on_robots(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]
     return judged(claim, (name, ALL, claim.subject, claim.shown), *means, exact, obstacle=obstacle, detail=detail)
 
 
-def _on_each(claim: Claim, name: str, rows: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the verdicts on how little one scenario's number depends on lambda (Table 3) or nu_max (Table 4)."""
-    chosen = rows[(rows["scenario"] != ALL) & (rows["quantity"] == claim.quantity)]
-    scenarios = [scenario for scenario in SCENARIOS if scenario in set(chosen["scenario"])]
-    return [_of_values(claim, name, scenario, chosen[chosen["scenario"] == scenario]) for scenario in scenarios]
-
-
-def _on_values(claim: Claim, name: str, rows: pd.DataFrame) -> dict[str, object]:
-    """Return the verdict on how little the mean over scenarios depends on lambda (Table 3) or nu_max (Table 4)."""
-    means = rows[(rows["scenario"] == ALL) & (rows["quantity"] == claim.quantity)]
-    if claim.measure == "loss":
-        means = means[means["setting"].isin([PUBLISHED, UNBOUNDED])]
-    return _of_values(claim, name, ALL, means)
-
-
-def _of_values(claim: Claim, name: str, scenario: str, rows: pd.DataFrame) -> dict[str, object]:
-    """Return the verdict on one number for every value of lambda or nu_max."""
+def _on_values(claim: Claim, name: str, scenario: str, rows: pd.DataFrame) -> dict[str, object]:
+    """Return the verdict on how little one number depends on lambda (Table 3) or nu_max (Table 4)."""
     values = rows.set_index("setting")
     ours, paper = (_change(claim.measure, values[column]) for column in ("ours", "paper"))
     if claim.measure == "loss":

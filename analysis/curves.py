@@ -18,10 +18,12 @@ from matplotlib.figure import Figure
 
 from analysis import artefact, costs, results, statistics, style
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
+from workflow.layout import DEFAULT
 
-# Figures that show a variant beside the default, and what the names of their variants match.
-BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
 SAFETY = "figure6"
+# Figures that show variants beside the default, and what the names of these match.
+BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
+VARIANTS = BESIDE | {SAFETY: f"{SAFETY_BOUND}=.*"}
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
 TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
@@ -102,14 +104,7 @@ def draw(
     lines: Sequence[Line],
     quantities: Mapping[str, tuple[str, str]] = QUANTITIES,
 ) -> Figure:
-    """Draw the panels of a figure.
-
-    Args:
-        drawn: frame from `curves`.
-        columns: scenario identifiers from left to right; without any there is one empty column.
-        lines: the first is drawn on top; each has its label at its right end.
-        quantities: column and title of the rows from top to bottom, by name.
-    """
+    """Draw the panels of a figure: `columns` are scenarios, rows quantities, the first line lies on top."""
     margin = max(map(style.width, [line.label for line in lines] + ["bound 100"]))
     figure, axes = style.panels(len(quantities), max(len(columns), 1), PANEL, (margin + GAP[0], GAP[1]))
     unit, name = (1e6, "millions") if drawn.empty or drawn["step"].max() >= SHORT else (1e3, "thousands")
@@ -156,19 +151,16 @@ def _ends(panel: pd.DataFrame, lines: Sequence[Line]) -> list[tuple[float, float
 
 def _select(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
     """Return the rows a figure shows and the column that tells its lines apart."""
-    published = frame["variant"].eq("default")
-    if name in BESIDE:
-        variant = frame["variant"].astype(str)
-        frame = frame[published | variant.str.fullmatch(BESIDE[name]).astype(bool)]
-        algorithm = frame["algorithm"].astype(str)
-        named = algorithm + " " + variant[frame.index].str.split("=").str[-1]
-        return frame.assign(setting=algorithm.where(frame["variant"].eq("default"), named)), "setting"
+    variant, algorithm = frame["variant"].astype(str), frame["algorithm"].astype(str)
     if name == OTHER_FALL:
-        return frame[frame["variant"].astype(str).str.startswith("fall=")], "algorithm"
-    if name != SAFETY:
-        return frame[published], "algorithm"
-    bounds = published | frame["variant"].astype(str).str.startswith(f"{SAFETY_BOUND}=")
-    return frame[bounds & frame["algorithm"].eq("mafocops")], "bound"
+        return frame[variant.str.startswith("fall=")], "algorithm"
+    default = variant.eq(DEFAULT)
+    if name in BESIDE:
+        frame = frame.assign(setting=algorithm.where(default, algorithm + " " + variant.str.split("=").str[-1]))
+    shown = frame[default | variant.str.fullmatch(VARIANTS.get(name, DEFAULT))]
+    if name == SAFETY:
+        return shown[shown["algorithm"].eq("mafocops")], "bound"
+    return shown, "setting" if name in BESIDE else "algorithm"
 
 
 def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
@@ -180,9 +172,15 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     if name in BESIDE:
         lines = []
         for plain in algorithm_lines(key.partition(" ")[0] for key in keys):
-            named = [key.partition(" ")[2] for key in keys if key.startswith(f"{plain.key} ")]
-            others = [(f"{plain.key} {text}", f"{plain.label} {text}") for text in named]
-            lines += [plain, *(replace(plain, key=key, label=label, style=SHORT_DASHES) for key, label in others)]
+            others = [key for key in keys if key.startswith(f"{plain.key} ")]
+            labels = [key.replace(plain.key, plain.label, 1) for key in others]
+            lines += [
+                plain,
+                *(
+                    replace(plain, key=k, label=text, style=SHORT_DASHES)
+                    for k, text in zip(others, labels, strict=True)
+                ),
+            ]
         return [line for line in lines if line.key in keys]
     return algorithm_lines(keys)
 
@@ -229,15 +227,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     present = [scenario for scenario in SCENARIOS if scenario in set(runs["scenario"])]
     absent = [scenario for scenario in results.scenarios_of(missing) if scenario not in present]
     titles = ", ".join(SCENARIOS[scenario].title for scenario in absent)
-    remarks = [
-        REMARKS.get(name, ""),
-        f"Not run{', so without a column' if present else ''}: {titles}." if absent else "",
-    ]
-    return artefact.Artefact(
-        drawn.assign(figure=name),
-        _says(name, drawn, runs),
-        runs,
-        missing,
-        remarks,
-        figure=draw(drawn, present or absent, _lines(drawn, name), quantities),
-    )
+    where = ", so without a column" if present else ""
+    remarks = [REMARKS.get(name, ""), f"Not run{where}: {titles}." if absent else ""]
+    figure = draw(drawn, present or absent, _lines(drawn, name), quantities)
+    return artefact.Artefact(drawn.assign(figure=name), _says(name, drawn, runs), runs, missing, remarks, figure=figure)

@@ -25,6 +25,10 @@ QUANTITIES = {
     "dropped": ("dropped", 2),
     "success": ("success", 2),
 }
+OUTCOMES = (
+    " Dropped: share of episodes that end with an object fallen; success: with every object within 5 cm of its goal, a "
+    "measure of ours."
+)
 HANDS = "figure_hands_policies"  # the table that has a line for each variant as well
 
 
@@ -44,27 +48,21 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the table in the tidy form: median and 25-75 % percentiles over seeds; the paper has no such numbers.
-
-    Args:
-        runs: frame from `means`.
-    """
-    rows = []
+    """Return the table of `means` in the tidy form: median and 25-75 % percentiles over seeds, none in the paper."""
+    parts = []
     shown = [column for column in runs if column in QUANTITIES or column.startswith(PER_COST)]
     keys = ["scenario", "algorithm", "variant"]
     for (scenario, algorithm, variant), here in results.ordered(runs).groupby(keys, observed=True):
         for mode in MODES:
             own = here[here["mode"] == mode]
-            summary = statistics.percentiles(own[shown].to_numpy())
+            summary = statistics.percentiles(own[shown].to_numpy()).rename(columns={"median": "ours"})
+            if len(own) < 2:  # percentiles of one value say nothing
+                summary[["low", "high"]] = float("nan")
             setting = algorithm if variant == DEFAULT else f"{algorithm} {variant}"
             common = {"scenario": scenario, "setting": setting, "runs": len(own), "steps": own["steps"].min()}
-            rows += [
-                {"quantity": f"{mode} {name}", "ours": row.median, "low": row.low, "high": row.high, **common}
-                for name, row in zip(shown, summary.itertuples(), strict=True)
-            ]
-    frame = pd.DataFrame(rows).reindex(columns=artefact.TIDY)
-    single = frame["runs"] < 2  # percentiles of one value say nothing
-    return frame.assign(table="evaluation", note="", low=frame["low"].mask(single), high=frame["high"].mask(single))
+            parts.append(summary.assign(quantity=[f"{mode} {name}" for name in shown], **common))
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return frame.reindex(columns=artefact.TIDY).assign(table="evaluation", note="")
 
 
 def _cell(row: pd.Series, decimals: int) -> str:
@@ -96,24 +94,18 @@ def _printed(rows: pd.DataFrame) -> pd.DataFrame:
 def _says(frame: pd.DataFrame, found: pd.DataFrame) -> str:
     """Return what the table shows."""
     several = found.duplicated(["scenario", "algorithm", "variant"]).any()
-    spread = "; median over seeds [25-75 % percentiles]" if several else ""
-    episodes = frame.groupby(["file", "mode"]).size()
-    means = (
-        f", means over {artefact.span(episodes)} seeded episodes in each way of acting: stochastic as in training, "
-        f"deterministic by the mean action{spread}"
-        if len(episodes)
-        else ""
+    says = "Final policies"
+    if len(frame):
+        episodes = artefact.span(frame.groupby(["file", "mode"], observed=True).size())
+        says += (
+            f", means over {episodes} seeded episodes in each way of acting: stochastic as in training, "
+            f"deterministic by the mean action{'; median over seeds [25-75 % percentiles]' if several else ''}"
+        )
+    says += (
+        ". Above the bound: share of episodes; overshoot: (cost - bound) / bound of those episodes; longest unsafe: "
+        "most consecutive steps with a cost; length in steps."
     )
-    outcomes = (
-        " Dropped: share of episodes that end with an object fallen; success: with every object within 5 cm of its "
-        "goal, a measure of ours."
-        if "dropped" in frame
-        else ""
-    )
-    return (
-        f"Final policies{means}. Above the bound: share of episodes; overshoot: (cost - bound) / bound of those "
-        "episodes; longest unsafe: most consecutive steps with a cost; length in steps." + outcomes
-    )
+    return says + (OUTCOMES if "dropped" in frame else "")
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:

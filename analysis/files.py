@@ -111,9 +111,7 @@ def command(main: Callable[[], None]) -> None:
     """Run a command line; a ValueError or a file that cannot be read becomes one sentence and exit code 2."""
     try:
         main()
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        sentence = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)

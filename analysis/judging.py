@@ -53,14 +53,7 @@ def claims(*places: str) -> tuple[Claim, ...]:
 
 
 def agrees(tolerance: str, ours: float, paper: float = NAN, low: float = NAN, high: float = NAN) -> bool:
-    """Return whether our number holds to the words of a tolerance.
-
-    Args:
-        tolerance: as in paper/claims.csv.
-        ours: our number; `low` and `high` its interval, if it has one.
-        paper: the number in print, where the tolerance is about one.
-        low: see `ours`.
-        high: see `ours`.
+    """Return whether our number, of the interval `low` to `high`, holds to the words of a tolerance in claims.csv.
 
     Raises:
         ValueError: these words mean nothing here.
@@ -112,7 +105,7 @@ def judged(
         claim: what is judged.
         where: artefact, scenario, setting, quantity.
         ours: our number; NaN where there is none.
-        paper: the number in print, if there is one.
+        paper: the number in print; NaN where there is none.
         interval: of our number; of a statement both ends must be on one side of its limit to decide it.
         obstacle: why the two cannot be compared; empty if they can.
         detail: what else a reader should know of ours.
@@ -123,10 +116,11 @@ def judged(
     source = ": ".join(filter(None, [claim.source, claim.sentence]))
     reason = "; ".join(filter(None, [obstacle, detail]))
     values = [*where, ours, *interval, paper, claim.tolerance, claim.because, source, verdict, reason]
-    holds = bool(agrees(claim.tolerance, ours, paper, *interval))
-    plain = claim.plain.format(subject=results.label(where[2]))
-    more = {"kind": KINDS.get(claim.measure, "statements"), "holds": holds, "plain": plain}
-    return dict(zip(COLUMNS, values, strict=True)) | more
+    return dict(zip(COLUMNS, values, strict=True)) | {
+        "kind": KINDS.get(claim.measure, "statements"),
+        "holds": bool(agrees(claim.tolerance, ours, paper, *interval)),
+        "plain": claim.plain.format(subject=results.label(where[2])),
+    }
 
 
 def too_short(steps: float, needed: int) -> str:

@@ -19,12 +19,13 @@ import pandas as pd
 
 from analysis import files, results
 from workflow import layout
+from workflow.suite import text
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")
 # What is said of a machine, in this order, and how.
 HARDWARE = {"gpu": "{}", "cpu": "{}", "cores": "{} cores", "memory_gib": "{:g} GiB", "system": "{}", "machine": "{}"}
-COMPLETE = "complete"
+COMPLETE, NO_RECORD = "complete", "no record"  # algorithms of other projects leave none
 _NEEDED = {"path", "status", "recorded", "sha256", "law_hash", "settings", "versions"}  # of an entry that is read back
 _NEEDED |= {"algorithm", "steps", "task_version", "commit", "dirty"}
 _HASH, _COMMIT = 8, 12  # digits shown in the list of runs, and of the commits above it; the manifest has all
@@ -103,7 +104,7 @@ def listed(path: str) -> Listed:
     """
     found = runs(path)
     usual = _usual(found)
-    states = Counter(map(_state, found))
+    states = Counter(run["status"] or NO_RECORD for run in found)
     names = dict.fromkeys(name for settings in usual.values() for name in settings)
     settings = pd.DataFrame({results.label(name): each for name, each in usual.items()}).reindex(list(names)).fillna("")
     machines = Counter(_made_with(run) for run in found if run["versions"])
@@ -117,31 +118,17 @@ def listed(path: str) -> Listed:
     )
 
 
-def _state(run: Mapping) -> str:
-    """Return how a run ended; algorithms of other projects leave no record."""
-    return run["status"] or "no record"
-
-
-def _text(value: object) -> str:
-    """Return a setting as on a command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _texts(run: Mapping) -> dict[str, str]:
     """Return the settings of a run as text."""
-    return {name: _text(value) for name, value in (run["settings"] or {}).items()}
+    return {name: text(value) for name, value in (run["settings"] or {}).items()}
 
 
 def _usual(found: Sequence[Mapping]) -> dict[str, dict[str, str]]:
     """Return by algorithm the settings that most of its runs have; what comes first wins a tie."""
     counts: dict[str, dict[str, Counter]] = {}
     for run in found:
-        for name, text in _texts(run).items():
-            counts.setdefault(str(run["algorithm"]), {}).setdefault(name, Counter())[text] += 1
+        for name, given in _texts(run).items():
+            counts.setdefault(str(run["algorithm"]), {}).setdefault(name, Counter())[given] += 1
     return {
         algorithm: {name: texts.most_common(1)[0][0] for name, texts in counts[algorithm].items()}
         for algorithm in results.order(counts)
@@ -154,10 +141,10 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
     place = layout.place_if_any(run["path"])
     return {
         "Run": place.folder if place else str(Path(run["path"]).parent),
-        "Status": _state(run),
+        "Status": run["status"] or NO_RECORD,
         "Steps": f"{run['steps']:,}" if run["steps"] else "",
         "Task": str(run["task_version"] or ""),
-        "Settings unlike most": " ".join(f"{n}={text}" for n, text in _texts(run).items() if common[n] != text),
+        "Settings unlike most": " ".join(f"{name}={own}" for name, own in _texts(run).items() if common[name] != own),
         "Commit": f"{(run['commit'] or '')[:_HASH]}{'+' if run['dirty'] else ''}",
         "Law hash": (run["law_hash"] or "")[:_HASH],
         "SHA-256": (run["sha256"] or "")[:_HASH],
@@ -167,7 +154,7 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
 def _made_with(run: Mapping) -> tuple[str, ...]:
     """Return what a run was made with, in words: commit, version of the task, libraries, hardware."""
     hardware = run.get("hardware") or {}
-    parts = [text.format(hardware[name]) for name, text in HARDWARE.items() if hardware.get(name)]
+    parts = [form.format(hardware[name]) for name, form in HARDWARE.items() if hardware.get(name)]
     libraries = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     commit = f"{(run['commit'] or 'unknown')[:_COMMIT]}{' with changes not committed' if run['dirty'] else ''}"
     return commit, str(run["task_version"] or "unknown"), libraries, ", ".join(parts) or "unknown"

@@ -96,9 +96,7 @@ def complete(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def means(runs: pd.DataFrame, quantity: str) -> pd.Series:
     """Return the interquartile mean of each algorithm."""
-    return runs.groupby("algorithm")[quantity].agg(
-        lambda values: float(statistics.interquartile_mean(values.to_numpy()))
-    )
+    return runs.groupby("algorithm")[quantity].agg(statistics.interquartile_mean)
 
 
 def conclusions(found: pd.Series, quantity: str) -> pd.Series:
@@ -107,14 +105,7 @@ def conclusions(found: pd.Series, quantity: str) -> pd.Series:
 
 
 def _subset(runs: pd.DataFrame, quantity: str, full: pd.Series, generator: np.random.Generator) -> pd.DataFrame:
-    """Return the MEASURES of each algorithm that has runs in a subset of the runs.
-
-    Args:
-        runs: the runs of the subset.
-        quantity: a key of SCORES.
-        full: interquartile means of all runs by algorithm.
-        generator: of the bootstrap.
-    """
+    """Return the MEASURES of each algorithm in a subset of the runs; `full` are interquartile means of all runs."""
     found, iqm = means(runs, quantity), statistics.pooled(statistics.interquartile_mean)
     # Places are counted among the algorithms that are there: one whose runs failed moves no other.
     agrees = conclusions(found, quantity) == conclusions(full[found.index], quantity)

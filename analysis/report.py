@@ -80,11 +80,6 @@ def title(name: str) -> str:
     return "Digitised curves" if name == "digitised" else name.replace("_", " ").capitalize()
 
 
-def scenario_title(name: object) -> str:
-    """Return the label of a scenario; "all" and what is not ours stay as they are."""
-    return SCENARIOS[name].title if name in SCENARIOS else str(name)
-
-
 def data_uri(content: bytes, kind: str) -> str:
     """Return a file as an address that holds it."""
     return f"data:{KINDS[kind]};base64,{base64.b64encode(content).decode()}"
@@ -179,7 +174,7 @@ def verdicts(path: str) -> dict:
     numbers = {name: files.numbers(path, frame[name]) for name in ("ours", "paper")}
     rows = frame.fillna("").assign(
         artefact=frame["artefact"].map(title),
-        scenario=frame["scenario"].map(scenario_title),
+        scenario=frame["scenario"].map(results.scenario_title),
         **{name: column.map(_number) for name, column in numbers.items()},
     )
     unknown = set(rows["verdict"]) - set(MARKS)
@@ -202,7 +197,9 @@ def tolerances() -> pd.DataFrame:
     """Return what decides each number and sentence, and why, as a table of text."""
     claims = judging.claims()
     what = [claim.sentence or f"every {claim.measure}: {claim.quantity}" for claim in claims]
-    places = [[scenario_title(p) if p in SCENARIOS else title(p) for p in claim.where.split()] for claim in claims]
+    places = [
+        [results.scenario_title(p) if p in SCENARIOS else title(p) for p in claim.where.split()] for claim in claims
+    ]
     decided = [(claim.tolerance, claim.because) for claim in claims]
     rows = [(text, ", ".join(of), *why) for text, of, why in zip(what, places, decided, strict=True)]
     return pd.DataFrame(rows, columns=["Claim", "Of", "Tolerance", "Because"]).drop_duplicates()
@@ -219,7 +216,7 @@ def videos(paths: Sequence[str]) -> dict[str, list[dict]]:
     for path in map(Path, paths):
         names, uri = _players(path.stem), data_uri(path.read_bytes(), "mp4")
         film = {"label": " beside ".join(names), "pair": len(names) > 1, "uri": uri}
-        found.setdefault(scenario_title(path.parent.name), []).append(film)
+        found.setdefault(results.scenario_title(path.parent.name), []).append(film)
     return found
 
 
@@ -244,7 +241,7 @@ def _facts(options: argparse.Namespace, states: Mapping[str, int]) -> dict[str, 
         "Training": f"{artefact.steps(options.steps)} per run",
         "Seeds": f"{len(options.seeds)} ({', '.join(map(str, options.seeds))})",
         "Algorithms": ", ".join(map(results.label, options.algorithms)),
-        "Scenarios": ", ".join(map(scenario_title, options.scenarios)),
+        "Scenarios": ", ".join(map(results.scenario_title, options.scenarios)),
         "Runs": f"{sum(states.values())}: {ended}" if ended else "none",
         "Note": options.note,
     }

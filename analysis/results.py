@@ -69,11 +69,7 @@ def time_limit(settings: dict | None) -> str | None:
 
 
 def one_task_version(records: dict[str, dict | None]) -> None:
-    """Raise ValueError, naming the runs, if they were not all made on the same version of the task.
-
-    Args:
-        records: what `record` returned for each run by the run's name; a run without record is not checked.
-    """
+    """Raise ValueError, naming the runs, if their records by name are of several versions of the task."""
     versions: dict[str, list[str]] = {}
     for name, found in records.items():
         if found is not None:
@@ -96,6 +92,11 @@ def label(algorithm: str) -> str:
     """Return the display name of an algorithm; one that is not ours keeps its identifier, and what follows stays."""
     name, space, more = algorithm.partition(" ")
     return LABELS.get(name, name) + space + more
+
+
+def scenario_title(name: str) -> str:
+    """Return the display name of a scenario; "all" and what is not ours stay as they are."""
+    return scenarios.SCENARIOS[name].title if name in scenarios.SCENARIOS else name
 
 
 def order(algorithms: Iterable[str]) -> list[str]:
@@ -191,7 +192,7 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
 
     Args:
         paths: metrics.csv files.
-        repeats: whether one identity may occur in several files, as in repeated timings.
+        repeats: whether one identity may occur in several of them, as in repeated timings.
 
     Returns:
         one row per iteration, columns `file`, REQUIRED and OPTIONAL; steps in environment steps, memory in MiB.
@@ -265,10 +266,7 @@ def _read_evaluation(path: str) -> cache.Entry:
 
 
 def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """Return all rows of all evaluation files with a column `file` that tells the runs apart.
-
-    Args:
-        paths: evaluation.csv files.
+    """Return all rows of all files evaluation.csv with a column `file` that tells the runs apart.
 
     Returns:
         one row per episode and mode: IDENTITY, `mode`, `episode`, `bound`, `episode_return`, `episode_cost` (sums over
@@ -303,10 +301,7 @@ def _read_measurement(path: str) -> pd.DataFrame:
 
 
 def measurements(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """Return all measurements of speed, in the usual order.
-
-    Args:
-        paths: measurement.csv files.
+    """Return the measurements of speed in files measurement.csv, in the usual order.
 
     Returns:
         one row per measurement: `file` and MEASURED, speeds in environment steps per second, `ratio` (end to end /

@@ -38,9 +38,8 @@ def select(runs: pd.DataFrame, parameter: str, published: float) -> pd.DataFrame
         parameter: name of the setting, as in the variant `lam=1`.
         published: value of the default run.
     """
-    given = pd.to_numeric(
-        runs["variant"].astype(str).str.extract(rf"^{parameter}=(.+)$", expand=False), errors="coerce"
-    )
+    texts = runs["variant"].astype(str).str.extract(rf"^{parameter}=(.+)$", expand=False)
+    given = pd.to_numeric(texts, errors="coerce")
     value = given.where(runs["variant"].ne("default"), float(published)).map(text, na_action="ignore")
     value = value.where(runs["algorithm"].eq("mafocops"))
     value = value.mask(runs["algorithm"].eq("happo") & runs["variant"].eq("default"), "happo")
@@ -79,9 +78,8 @@ def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) 
         ours, happo = here[here["value"] == value], here[here["value"] == "happo"]
         samples, note = _cell(*(part[QUANTITIES[quantity]].to_numpy() for part in (ours, happo)))
         steps = pd.concat([ours, happo])["steps"].min()
-        cells.append(
-            {"scenario": scenario, **estimate(samples, ratio), "runs": len(ours), "steps": steps, "note": note}
-        )
+        common = {"scenario": scenario, "runs": len(ours), "steps": steps, "note": note}
+        cells.append(common | estimate(samples, ratio))
         every += samples
     used, steps = len(every) // 2, min((cell["steps"] for cell in cells if pd.notna(cell["ours"])), default=np.nan)
     note = "" if used == PUBLISHED_SCENARIOS else f"mean over {used} of the paper's {PUBLISHED_SCENARIOS} scenarios"
@@ -91,13 +89,7 @@ def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) 
 
 
 def tidy(table: str, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return Table 3 or 4 in the tidy form: every cell of the paper and those that were run, values in growing order.
-
-    Args:
-        table: table3 or table4.
-        runs: frame from `select`.
-        columns: scenario identifiers.
-    """
+    """Return Table 3 or 4 of runs from `select`: all cells of the paper and those run, values in growing order."""
     name, column, *_ = TABLES[table]
     published = results.paper(name)
     published["setting"] = published[column].map(text)
@@ -130,14 +122,13 @@ def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataF
 def _remarks(rows: pd.DataFrame) -> list[str]:
     """Return which cells are undefined or doubtful."""
     noted = rows[(rows["note"] != "") & (rows["scenario"] != ALL)]
-    undefined = noted["ours"].isna().any()
-    doubtful = noted["ours"].notna().any()
-    partial = ((rows["scenario"] == ALL) & (rows["note"] != "") & rows["ours"].notna()).any()
-    return [
-        "n/a: no finished run, or HAPPO's value is not positive: dividing by it has no meaning." if undefined else "",
-        f"† in a scenario: HAPPO's value is below {SMALL:g}, so the ratio means little." if doubtful else "",
-        "† in the last columns: mean over fewer than the paper's four scenarios." if partial else "",
-    ]
+    means = rows[(rows["note"] != "") & (rows["scenario"] == ALL)]
+    said = {
+        "n/a: no finished run, or HAPPO's value is not positive: dividing by it has no meaning.": noted["ours"].isna(),
+        f"† in a scenario: HAPPO's value is below {SMALL:g}, so the ratio means little.": noted["ours"].notna(),
+        "† in the last columns: mean over fewer than the paper's four scenarios.": means["ours"].notna(),
+    }
+    return [text for text, which in said.items() if which.any()]
 
 
 def _published(runs: pd.DataFrame, parameter: str, usual: float) -> float:
@@ -151,8 +142,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return Table 3 or 4 of metrics files."""
     _, _, title, parameter, usual = TABLES[name]
     frame = results.read(paths)
-    missing = results.missing(paths, frame)
-    runs = results.runs(frame)
+    runs, missing = results.runs(frame), results.missing(paths, frame)
     runs = select(runs, parameter, _published(runs, parameter, usual))
     named = {*runs["scenario"], *results.scenarios_of(missing)}
     columns = [scenario for scenario in SCENARIOS if scenario in named]
@@ -161,5 +151,4 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         f"Table {name[-1]}. Final return and cost (mean over the last tenth of the steps, median over seeds) of "
         f"MAFOCOPS for several values of {title}, divided by HAPPO's; the paper's value in parentheses."
     )
-    table = _printed(name, rows, columns)
-    return artefact.Artefact(rows, says, runs, missing, _remarks(rows), table=table)
+    return artefact.Artefact(rows, says, runs, missing, _remarks(rows), table=_printed(name, rows, columns))

@@ -120,10 +120,10 @@ def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
 
 def speed_up(frame: pd.DataFrame) -> pd.DataFrame:
     """Return MAFOCOPS / MACPO end to end, `ours` beside the `paper`'s (Table 1), indexed by measured scenario."""
-    wide = frame.astype({"scenario": str, "algorithm": str}).pivot(
-        index="scenario", columns="algorithm", values="end_to_end"
+    named = frame.astype({"scenario": str, "algorithm": str})
+    wide = named.pivot(index="scenario", columns="algorithm", values="end_to_end").reindex(
+        index=list(dict.fromkeys(frame["scenario"])), columns=["mafocops", "macpo"]
     )
-    wide = wide.reindex(index=list(dict.fromkeys(frame["scenario"])), columns=["mafocops", "macpo"])
     published = results.paper("table1_fps").set_index("scenario")
     ratios = {"ours": wide["mafocops"] / wide["macpo"], "paper": published["mafocops_fps"] / published["macpo_fps"]}
     return pd.DataFrame(ratios).loc[wide.index]
@@ -157,14 +157,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         figure = draw(frame.assign(speed=frame["end_to_end"]), BENCHMARK)
         return artefact.Artefact(frame, _says(frame), None, figure=figure, table=_speeds(frame), more=below)
     frame = results.read(paths, repeats=True)
-    rows = iterations(frame)
-    return artefact.Artefact(
-        rows,
-        CAPTION,
-        results.runs(frame),
-        results.missing(paths, frame),
-        [efficiency.hardware(paths)],
-        figure=draw(rows, ITERATION),
-        noun="repeat",
-        published=results.TIMED_STEPS,
-    )
+    runs, missing, rows = results.runs(frame), results.missing(paths, frame), iterations(frame)
+    timed = {"noun": "repeat", "published": results.TIMED_STEPS}
+    remarks = [efficiency.hardware(paths)]
+    return artefact.Artefact(rows, CAPTION, runs, missing, remarks, figure=draw(rows, ITERATION), **timed)

@@ -29,13 +29,9 @@ def _recent_mean(steps: np.ndarray, values: np.ndarray, index: int) -> float:
 
 
 def final_performance(steps: np.ndarray, values: np.ndarray) -> float:
-    """Return the mean of `values` over the last tenth of the steps.
+    """Return the mean over the last tenth of the steps of (n,) values, NaN where no episode finished.
 
-    Short runs may finish no episode in that window; the last value there is stands in for it.
-
-    Args:
-        steps: (n,) growing environment steps.
-        values: (n,) one value per iteration, NaN where no episode finished.
+    Short runs may finish no episode in that window; the last value there is stands in for it. Steps grow.
     """
     return _recent_mean(steps, values, len(steps) - 1)
 
@@ -99,14 +95,10 @@ def bin_means(steps: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.nd
 
 
 def percentiles(values: np.ndarray) -> pd.DataFrame:
-    """Return columns `low`, `median`, `high` (25, 50, 75 %) and `seeds` for each of m points, ignoring NaN.
-
-    Args:
-        values: (S, m), one row per seed.
-    """
+    """Return `low`, `median`, `high` (25, 50, 75 %) and `seeds` of (seeds, m) values, m rows; NaN is ignored."""
     frame = pd.DataFrame(values)
-    bands = frame.quantile([0.25, 0.5, 0.75]).to_numpy()
-    return pd.DataFrame({"low": bands[0], "median": bands[1], "high": bands[2], "seeds": frame.count().to_numpy()})
+    bands = frame.quantile([0.25, 0.5, 0.75]).T.set_axis(["low", "median", "high"], axis=1)
+    return bands.assign(seeds=frame.count())
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:
@@ -247,8 +239,7 @@ def mean_improvement(samples: Sequence[np.ndarray]) -> np.ndarray:
         samples: 2 K strata, X's scores (..., n_k) on each scenario, then Y's (..., m_k) on the same scenarios.
     """
     half = len(samples) // 2
-    chances = [probability_of_improvement(x, y) for x, y in zip(samples[:half], samples[half:], strict=True)]
-    return np.mean(chances, axis=0)
+    return np.mean(list(map(probability_of_improvement, samples[:half], samples[half:])), axis=0)
 
 
 def feasibility_first(returns: np.ndarray, costs: np.ndarray, feasible: np.ndarray) -> np.ndarray:
@@ -257,12 +248,8 @@ def feasibility_first(returns: np.ndarray, costs: np.ndarray, feasible: np.ndarr
     A feasible run is better than an infeasible one; of two feasible ones the higher return is better, of two infeasible
     ones the lower cost (Deb, 2000, "An efficient constraint handling method for genetic algorithms"). Where that is a
     tie, the other of the two decides. Return does not come before cost among infeasible runs, because a return bought
-    by violations is what the bound forbids: an algorithm without any constraint would win there.
-
-    Args:
-        returns: (n,) final returns.
-        costs: (n,) final costs, or what grows with them.
-        feasible: (n,) of bool.
+    by violations is what the bound forbids: an algorithm without any constraint would win there. All three are (n,),
+    costs the final ones or what grows with them.
     """
     keys = np.stack([feasible, np.where(feasible, returns, -costs), np.where(feasible, -costs, returns)])
     return np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)

@@ -72,7 +72,7 @@ def panels(
 
     Args:
         rows: number of panels from top to bottom.
-        columns: number of panels from left to right.
+        columns: number from left to right.
         size: width and height of a panel in inches.
         gap: inches to the right of each panel and below it.
         sharex: which panels share their horizontal axis, "col" or "none".
@@ -99,15 +99,10 @@ def width(text: str) -> float:
 
 
 def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Return positions at least `gap` apart in [low, high], as near as possible to the wanted ones, in their order.
+    """Return positions `gap` apart in [low, high], as near as possible to the (n,) wanted ones and in their order.
 
-    Least squares under the constraint is the isotonic regression of `wanted - gap * rank`.
-
-    Args:
-        wanted: (n,) positions in any order.
-        gap: least distance; less where [low, high] has no room for it.
-        low: least position.
-        high: largest position.
+    Where there is no room for `gap` it is less. Least squares under the constraint is the isotonic regression of
+    `wanted - gap * rank`.
     """
     order = np.argsort(wanted, kind="stable")
     gap = min(gap, (high - low) / max(len(wanted) - 1, 1))

@@ -61,11 +61,11 @@ class Adapter:
         except OSError:  # removed since the folder was listed: to be made again
             return 0
         data, known = data[: data.rfind(b"\n") + 1], self._copied.get(folder)
-        if known is None or known.digest != _digest(data[: known.size]):
+        if known is None or known.digest != hashlib.sha256(data[: known.size]).digest():
             self._forget(folder)
             known = Position(0, 0, b"")
         header, *rows = csv.reader(data.decode(errors="replace").splitlines()) if data else [[]]
-        self._copied[folder] = Position(len(rows), len(data), _digest(data))
+        self._copied[folder] = Position(len(rows), len(data), hashlib.sha256(data).digest())
         if len(rows) == known.rows:
             self._close(folder)  # nothing came since the last look: its files need not stay open
             return 0
@@ -90,11 +90,6 @@ class Adapter:
         """Close all files."""
         for folder in list(self._writers):
             self._close(folder)
-
-
-def _digest(data: bytes) -> bytes:
-    """Return the SHA-256 of a part of a file."""
-    return hashlib.sha256(data).digest()
 
 
 def _add(writer, rows: list[dict[str, str]], first: int, ended: float, metrics: Path) -> None:

@@ -38,11 +38,6 @@ def _read(path: str) -> pd.DataFrame:
     return frame.fillna({"note": ""})
 
 
-def check_manifest(path: str) -> None:
-    """Raise ValueError, naming the runs, if a suite holds runs of different task versions."""
-    results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
-
-
 def time_limits(metrics: Sequence[str], manifests: Sequence[str]) -> set[str]:
     """Return what the runs, and the default runs of the suite's manifest, did at time limits, where they say."""
     records = [(results.record(path) or {}).get("settings") for path in metrics]
@@ -56,22 +51,13 @@ def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object
 
 
 def of_runs(frame: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:
-    """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves.
-
-    Args:
-        frame: rows from `results.read`.
-        conditions: why what was learned here compares with no number in print; empty if it does.
-    """
+    """Return the verdicts on the sentences about Figures 2 to 6, and on digitised curves, of rows of `results.read`."""
     return claims.of_figures(frame) + cells.of_curves(frame, conditions)
 
 
 def title(artefact: str) -> str:
     """Return "Table 1", "Figure 2", "Digitised"."""
     return f"{artefact[:-1].capitalize()} {artefact[-1]}" if artefact[-1].isdigit() else artefact.capitalize()
-
-
-def _scenario(name: str) -> str:
-    return SCENARIOS[name].title if name in SCENARIOS else name
 
 
 def _summary(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +90,9 @@ def _page(verdicts: pd.DataFrame) -> str:
 
 def _where(rows: pd.DataFrame) -> str:
     """Return where something was compared: the scenarios, or the figure of a robot; more than once with how often."""
-    places = rows["scenario"].map(_scenario).where(rows["scenario"] != results.ALL, rows["artefact"].map(title))
+    places = (
+        rows["scenario"].map(results.scenario_title).where(rows["scenario"] != results.ALL, rows["artefact"].map(title))
+    )
     return ", ".join(
         f"{place} ({number})" if number > 1 else place for place, number in places.value_counts(sort=False).items()
     )
@@ -121,7 +109,7 @@ def _list(verdicts: pd.DataFrame, head: str) -> str:
     measured = verdicts[verdicts["ours"].notna()]
     ours = [artefact.interval(*each, DECIMALS) for each in measured[["ours", "low", "high"]].to_numpy(float)]
     numbers = {"ours": ours, "paper": measured["paper"].map(lambda x: artefact.number(x, DECIMALS))}
-    shown = measured.assign(scenario=measured["scenario"].map(_scenario), **numbers)[LISTED]
+    shown = measured.assign(scenario=measured["scenario"].map(results.scenario_title), **numbers)[LISTED]
     rest = len(verdicts) - len(measured)
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
     if measured.empty:
@@ -144,19 +132,16 @@ def _lists(verdicts: pd.DataFrame) -> Iterable[str]:
 
 
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
-    """Return the verdict on tables and runs.
+    """Return the verdict on table1.csv to table4.csv and the metrics files of Figures 2 to 6.
 
-    Args:
-        name: of the artefact.
-        paths: table1.csv to table4.csv, metrics files of Figures 2 to 6, and manifest.json, whose runs must be of one
-            version of the task.
+    With a manifest.json among them, the runs it lists must be of one version of the task.
 
     Raises:
         ValueError: a file is damaged or no table, or runs do not belong together.
     """
     manifests = [path for path in paths if Path(path).name == MANIFEST]
     for path in manifests:
-        check_manifest(path)
+        results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
     given = [path for path in paths if Path(path).stem in cells.STEPS]
     metrics = [path for path in paths if path not in {*given, *manifests}]
     if not given and not metrics:
@@ -174,6 +159,5 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         + (" Time limits count as failures, as in the paper." if limits == {"failure"} else "")
     )
     more = "\n".join(_lists(verdicts))
-    hands = any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
-    remarks = [HANDS] if hands else []
+    remarks = [HANDS] * any(SCENARIOS[name].figure == "hands" for name in results.scenarios_of(metrics))
     return artefact.Artefact(verdicts[COLUMNS], says, None, remarks=remarks, table=_summary(verdicts), more=more)

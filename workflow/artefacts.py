@@ -250,6 +250,11 @@ def judged_tables(suite: Suite) -> list[str]:
     return [shown(suite, name).removesuffix(".md") + ".csv" for name in tables]
 
 
+def listing(suite: Suite, path: str) -> str:
+    """Return the file that lists what the artefact of a file is made from."""
+    return f"{suite.folder}/logs/{Path(path).parent.name}/{Path(path).stem}.files"
+
+
 def write_listings(jobs: Iterable[Any]) -> None:
     """Write the files that jobs of Snakemake read into those their commands name: too many for a command line."""
     for job in jobs:

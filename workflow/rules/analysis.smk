@@ -15,8 +15,8 @@ rule figure:
     conda:
         "../../environment.yml"
     params:
-        base=subpath(output.shown, strip_suffix=".svg"),
-        listing=f"{SUITE.folder}/logs/figures/{{name}}.files",
+        base=lambda wildcards, output: output.shown.rpartition(".")[0],
+        listing=lambda wildcards, output: artefacts.listing(SUITE, output.shown),
         note=NOTE,
     shell:
         "python -m analysis $(basename {params.base}) @{params.listing} {params.note} --output {params.base} 2> {log}"
@@ -30,10 +30,6 @@ use rule figure as table with:
         "<results>/logs/tables/{name}.log",
     wildcard_constraints:
         name=artefacts.pattern(artefacts.TABLE),
-    params:
-        base=subpath(output.shown, strip_suffix=".md"),
-        listing=f"{SUITE.folder}/logs/tables/{{name}}.files",
-        note=NOTE,
 
 
 use rule figure as verdict with:
@@ -50,6 +46,4 @@ use rule figure as verdict with:
     log:
         "<results>/logs/verdict.log",
     params:
-        base=subpath(output.shown, strip_suffix=".md"),
-        listing=f"{SUITE.folder}/logs/verdict.files",
         note="",

@@ -35,7 +35,3 @@ use rule figure as benchmark with:
         shown="<results>/benchmark/benchmark.md",
     log:
         "<results>/logs/benchmark/benchmark.log",
-    params:
-        base=subpath(output.shown, strip_suffix=".md"),
-        listing=f"{SUITE.folder}/logs/benchmark/benchmark.files",
-        note=NOTE,

@@ -63,10 +63,8 @@ def failures_so_far(wildcards, kind=layout.TRAINING):
 
 def first_run(wildcards, algorithm=None):
     """Return the metrics file of the main run with the first seed, whose policy is filmed."""
-    run = layout.Place(
-        layout.TRAINING, wildcards.scenario, algorithm or wildcards.algorithm, layout.DEFAULT, SUITE.seeds[0]
-    )
-    return run.file(SUITE.folder)
+    name = algorithm or wildcards.algorithm
+    return layout.Place(layout.TRAINING, wildcards.scenario, name, seed=SUITE.seeds[0]).file(SUITE.folder)
 
 
 def needed(name):
@@ -121,11 +119,6 @@ def begin():
     print(plan.describe(made, CORES), flush=True)
     if SUITE.videos and opengl.missing():
         print(opengl.missing(), flush=True)
-
-
-def summarise():
-    """Say which runs have given up."""
-    print("".join(attempt.given_up(Path(SUITE.folder))), end="")
 
 
 def announce():
