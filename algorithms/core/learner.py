@@ -38,13 +38,15 @@ class Batch(NamedTuple):
     violation: np.ndarray  # (C,) J_C - bound
     cost_scale: np.ndarray  # (C,) standard deviation that the cost advantage was divided by
     episode_length: float  # mean over finished episodes
+    agents: int = 1  # whose rows stand here: a sample of the environment has one of each
 
     def like_log_prob(self, rows: np.ndarray) -> np.ndarray:
         """Return `rows` (B,) in a shape that multiplies `log_prob` row by row."""
         return rows.reshape(-1, *[1] * (self.log_prob.ndim - 1))
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator["Batch"]:
-        """Yield the rows in random order, `size` at a time; the smaller tail is kept."""
+        """Yield the rows in random order, those of `size` samples at a time; the smaller tail is kept."""
+        size *= self.agents  # else a policy that N agents share would take N times the steps of one
         columns = (*self[:3], self.old.mean, *self[4:7])
         for observation, action, log_prob, mean, *others in minibatches(columns, size, generator):
             yield Batch(observation, action, log_prob, self.old._replace(mean=mean), *others, *self[7:])
@@ -161,10 +163,10 @@ class Learner:
             acted = action[:, groups[i]].reshape(-1, self.sizes.action)
             old = actor.policy(inputs, taped=False)
             columns = (factor * reward_advantage, advantage[:, 1:], factor)
-            repeated = (np.repeat(column, len(inputs) // len(seen), 0) for column in columns)
-            batch = Batch(
-                inputs, acted, old.log_prob(acted, summed), old, *repeated, cost - self.bound, scale[1:], length
-            )
+            agents = len(inputs) // len(seen)
+            repeated = (np.repeat(column, agents, 0) for column in columns)
+            known = (cost - self.bound, scale[1:], length, agents)
+            batch = Batch(inputs, acted, old.log_prob(acted, summed), old, *repeated, *known)
             try:
                 own = self.algorithm.update_agent(i, batch)
             except NotFinite as error:

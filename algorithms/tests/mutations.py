@@ -336,6 +336,7 @@ MUTATIONS = [
         "happo",
     ),
     Mutation("multiplier may be negative", "mappo_l.py", " * step, 0)", " * step, -np.inf)", "happo"),
+    Mutation("a shared policy takes N times the steps", "core/learner.py", "size *= self.agents", "pass", "learner"),
     # settings and run folders
     Mutation(
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"

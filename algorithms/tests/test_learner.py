@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms import ALGORITHMS, HAPPO, MAFOCOPS
+from algorithms import ALGORITHMS, HAPPO, MAFOCOPS, MAPPO
 from algorithms.core.learner import STALE_INTERVAL, Sizes
 from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
@@ -242,6 +242,18 @@ def test_traced_memory_is_the_peak_of_what_is_alive_at_once():
     with update_peak(CPU, False, [held]) as found:
         torch.ones(10)
     assert found == {}
+
+
+@pytest.mark.parametrize("agents", [1, 2, 6])
+@pytest.mark.parametrize("share", [True, False])
+def test_a_shared_policy_takes_as_many_steps_as_one_of_a_single_agent(share, agents):
+    sizes = SIZES._replace(agents=agents)
+    learner = make_learner(MAPPO, sizes, share_policy=share, minibatch_size=16, epochs=3)
+    found = batches_of(learner, make_rollout(sizes, steps=25, worlds=2))
+    steps = -(-25 * 2 // 16) * 3  # three full minibatches and a tail, three times
+    assert [int(actor.optimiser.t) for actor in learner.actors] == [steps] * (1 if share else agents)
+    rows = [len(mini.action) for mini in found[0].minibatches(16, torch.Generator())]
+    assert rows == [(agents if share else 1) * samples for samples in (16, 16, 16, 2)]
 
 
 def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved():
