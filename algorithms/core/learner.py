@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     factor: np.ndarray  # (B,) product of the earlier agents' probability ratios
     violation: np.ndarray  # (C,) J_C - bound
     cost_scale: np.ndarray  # (C,) standard deviation that the cost advantage was divided by
-    episode_length: float  # mean over finished episodes
+    episode_length: float  # mean over the episodes that J_C is of
     agents: int = 1  # whose rows stand here: a sample of the environment has one of each
 
     def like_log_prob(self, rows: np.ndarray) -> np.ndarray:
@@ -109,6 +109,7 @@ class Learner:
         self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
         self.iteration = 0
         self.episode_cost: np.ndarray | None = None  # (C,) J_C: mean over the latest iteration that finished episodes
+        self.episode_length: float | None = None  # theirs, in steps
         self.stale_cost = np.zeros(sizes.costs)
 
     def policies(self) -> list[Actor]:
@@ -149,8 +150,7 @@ class Learner:
         """Update the agents one after another from observations (B, N, O) and advantages (B, 1 + C)."""
         scale = advantage.std(0)
         advantage = ((advantage - advantage.mean(0)) / (scale + 1e-5)).astype(np.float32)
-        length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
-        cost = self._episode_cost(rollout)
+        cost, length = self._episodes(rollout)
         action = rollout.action.flatten(0, 1).numpy()  # (B, N, A)
         summed = not getattr(self.config, "legacy_unsummed", False)
         reward_advantage = advantage[:, 0] if summed else np.repeat(advantage[:, :1], self.sizes.action, 1)
@@ -206,21 +206,27 @@ class Learner:
         rows = (output[:-1], advantage, advantage + value[:-1])
         return tuple(column.reshape(steps * worlds, -1) for column in rows)
 
-    def _episode_cost(self, rollout: Rollout) -> np.ndarray:
-        """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest with any.
+    def _episodes(self, rollout: Rollout) -> tuple[np.ndarray, float]:
+        """Return J_C (C,) and length of the episodes finished in this iteration, else in the latest with any.
 
-        Before the first episode has finished it is this rollout's mean cost per step times the rollout length.
+        Both are undiscounted means. Before any episode has finished those under way stand for them, as if they went on
+        to the time limit at their mean cost per step so far.
         """
         if len(rollout.episodes):
-            self.episode_cost = rollout.episodes[:, 2:].mean(0)
+            self.episode_cost, self.episode_length = (
+                rollout.episodes[:, 2:].mean(0),
+                float(rollout.episodes[:, 1].mean()),
+            )
+        cost, length = self.episode_cost, self.episode_length
+        if cost is None:
+            length = float(rollout.episode_limit)
+            cost = length * rollout.unfinished[:, 2:].sum(0) / rollout.unfinished[:, 1].sum()
         if self.config.legacy_stale_cost:
             used = self.stale_cost
             if self.iteration % STALE_INTERVAL == 0 and self.episode_cost is not None:
                 self.stale_cost = self.episode_cost
-            return used
-        if self.episode_cost is None:
-            return rollout.cost.mean((0, 1)) * self.config.rollout_length
-        return self.episode_cost
+            return used, length
+        return cost, length
 
     def state_dict(self) -> dict:
         """Return everything the next update depends on.
@@ -240,6 +246,7 @@ class Learner:
             "order": self.order.bit_generator.state,
             "iteration": self.iteration,
             "episode_cost": self.episode_cost,
+            "episode_length": self.episode_length,
             "stale_cost": self.stale_cost,
         }
 
@@ -252,5 +259,5 @@ class Learner:
             self.algorithm.state[name][:] = value
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
-        self.iteration, self.episode_cost = state["iteration"], state["episode_cost"]
-        self.stale_cost = state["stale_cost"]
+        for name in ("iteration", "episode_cost", "episode_length", "stale_cost"):
+            setattr(self, name, state[name])

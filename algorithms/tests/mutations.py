@@ -337,6 +337,31 @@ MUTATIONS = [
     ),
     Mutation("multiplier may be negative", "mappo_l.py", " * step, 0)", " * step, -np.inf)", "happo"),
     Mutation("a shared policy takes N times the steps", "core/learner.py", "size *= self.agents", "pass", "learner"),
+    # J_C and length of the episodes
+    Mutation(
+        "length of the rollout, not of episodes",
+        "core/learner.py",
+        "cost, length = self.episode_cost, self.episode_length",
+        "cost, length = self.episode_cost, float(len(rollout.reward))",
+        "learner",
+    ),
+    Mutation(
+        "projected from this rollout alone",
+        "core/learner.py",
+        "length * rollout.unfinished[:, 2:].sum(0) / rollout.unfinished[:, 1].sum()",
+        "length * rollout.cost.mean((0, 1))",
+        "learner",
+    ),
+    Mutation(
+        "projected to the rollout's length",
+        "core/learner.py",
+        "length = float(rollout.episode_limit)",
+        "length = float(len(rollout.reward))",
+        "learner",
+    ),
+    Mutation(
+        "J_C not kept over a resume", "core/learner.py", '("iteration", "episode_cost", ', '("iteration", ', "learner"
+    ),
     # settings and run folders
     Mutation(
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"

@@ -1,12 +1,13 @@
 """One iteration of the learner: what the algorithm is given, what J_C is, time limits, and resuming."""
 
+import csv
 import multiprocessing
 
 import numpy as np
 import pytest
 import torch
 
-from algorithms import ALGORITHMS, HAPPO, MAFOCOPS, MAPPO
+from algorithms import ALGORITHMS, HAPPO, MACPO, MAFOCOPS, MAPPO
 from algorithms.core.learner import STALE_INTERVAL, Sizes
 from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
@@ -120,12 +121,41 @@ def test_j_c_is_the_mean_over_episodes_finished_in_this_iteration():
     assert violation(learner, make_rollout(SIZES)._replace(episodes=episodes(4))) == pytest.approx(-1)
 
 
-def test_j_c_is_kept_while_no_episode_finishes_and_never_zero():
-    learner, rollout = make_learner(MAFOCOPS, SIZES, bound=5.0, rollout_length=20), make_rollout(SIZES)
-    unfinished = rollout._replace(episodes=episodes())
-    assert violation(learner, unfinished) == pytest.approx(20 * rollout.cost.mean() - 5)
-    assert violation(learner, rollout._replace(episodes=episodes(8))) == pytest.approx(3)
-    assert violation(learner, unfinished) == pytest.approx(3)
+def cost_and_length(learner, rollout) -> list[float]:
+    given = batches_of(learner, rollout)[0]
+    return [*(given.violation + learner.bound), given.episode_length]
+
+
+def test_without_finished_episodes_j_c_and_length_are_projected_from_those_under_way_then_kept_together():
+    sizes = SIZES._replace(costs=2)
+    learner, rollout = make_learner(MACPO, sizes, rollout_length=20), make_rollout(sizes)
+    none = rollout._replace(
+        cost=np.zeros_like(rollout.cost),  # those under way have cost something before this rollout only
+        episodes=np.empty((0, 4)),
+        unfinished=np.array([[7.0, 40.0, 3.0, 0.5], [-9.0, 40.0, 9.0, 1.5]]),
+        episode_limit=1000,
+    )
+    assert cost_and_length(learner, none) == pytest.approx([12 / 80 * 1000, 2 / 80 * 1000, 1000])
+    some = rollout._replace(
+        episodes=np.array([[1.0, 300.0, 2.0, 6.0], [5.0, 400.0, 3.0, 16.0], [0.0, 50.0, 10.0, 8.0]])
+    )
+    assert cost_and_length(learner, some) == pytest.approx([5, 10, 250])
+    assert cost_and_length(learner, none) == pytest.approx([5, 10, 250])
+    other = make_learner(MACPO, sizes, seed=1)
+    other.load_state_dict(learner.state_dict())
+    assert cost_and_length(other, none) == pytest.approx([5, 10, 250])
+    more = some._replace(episodes=some.episodes[1:2])
+    assert cost_and_length(other, more) == pytest.approx([3, 16, 400])
+
+
+def test_a_rollout_shorter_than_an_episode_tells_nobody_that_all_is_safe(make_run, tmp_path):
+    make_run(tmp_path, steps=2 * 200 * 7, more=("rollout_length=200",)).train(lambda *_: None)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["episodes"] for row in rows] == ["0"] * 4 + ["2"] + ["0"] * 2
+    used = [float(row["mafocops_j_c"]) for row in rows]
+    assert used[4] == float(rows[4]["episode_cost"]) and used[4:] == [used[4]] * 3
+    assert min(used) > 0 and used[:4] == sorted(used[:4], reverse=True)  # at rest it costs at first, then nothing
 
 
 def test_the_stale_quirk_uses_zero_first_and_then_a_value_of_every_fifth_iteration():
