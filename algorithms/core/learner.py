@@ -6,7 +6,7 @@ of the agents before it, the product of their new-to-old probability ratios (HAP
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -52,6 +52,32 @@ class Batch(NamedTuple):
             yield Batch(observation, action, log_prob, self.old._replace(mean=mean), *others, *self[7:])
 
 
+class Algorithm(Protocol):
+    """What a class of `algorithms/<name>.py` has to offer; it need not inherit from this.
+
+    It may also have VARIANTS, a dict of settings as text by the name of a variant, for `--variant`.
+    """
+
+    Config: ClassVar[type[Config]]  # a frozen dataclass whose fields are the settings
+    sequential: ClassVar[bool]  # agents learn one after another, in a random order, and the advantage carries M
+    # What the next update depends on beside the actors and the generator: arrays that are changed in place. Checkpoints
+    # restore them by name, so all of them exist, in their final shape, when __init__ returns.
+    state: dict[str, np.ndarray]
+
+    def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
+        """Begin with N `actors`, or 1 under `config.share_policy`, and C = `costs` constraints.
+
+        All that is random is drawn from `generator`.
+        """
+
+    def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
+        """Improve `actors[i]` on `batch`; once per actor and iteration.
+
+        Returns:
+            diagnostics, always the same ones; their means over agents are columns <algorithm>_<name> of metrics.csv.
+        """
+
+
 class Sizes(NamedTuple):
     """Numbers of agents, costs, and components of an agent's observation and action; where the state stands."""
 
@@ -77,7 +103,7 @@ class Learner:
 
     def __init__(
         self,
-        algorithm: type,
+        algorithm: type[Algorithm],
         config: Config,
         sizes: Sizes,
         bound: np.ndarray,
@@ -94,7 +120,7 @@ class Learner:
         streams = np.random.SeedSequence(seed).spawn(4)
         actors, shuffles, critics, order = (int(stream.generate_state(1)[0]) for stream in streams)
         generator = torch.Generator().manual_seed(actors)
-        self.share = getattr(config, "share_policy", False)
+        self.share = config.share_policy
         count = 1 if self.share else sizes.agents
         self.actors = [
             Actor(sizes.observation, sizes.action, config.hidden, generator, config.actor_lr, config.max_grad_norm)
@@ -107,6 +133,7 @@ class Learner:
         self.beside = Beside(self.critics) if beside else None
         self.order = np.random.default_rng(order)
         self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
+        self._layout = _layout(self.algorithm.state)
         self.iteration = 0
         self.episode_cost: np.ndarray | None = None  # (C,) J_C: mean over the latest iteration that finished episodes
         self.episode_length: float | None = None  # theirs, in steps
@@ -152,7 +179,7 @@ class Learner:
         advantage = ((advantage - advantage.mean(0)) / (scale + 1e-5)).astype(np.float32)
         cost, length = self._episodes(rollout)
         action = rollout.action.flatten(0, 1).numpy()  # (B, N, A)
-        summed = not getattr(self.config, "legacy_unsummed", False)
+        summed = not self.config.legacy_unsummed
         reward_advantage = advantage[:, 0] if summed else np.repeat(advantage[:, :1], self.sizes.action, 1)
         factor = np.ones_like(reward_advantage)
         groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
@@ -232,12 +259,10 @@ class Learner:
         """Return everything the next update depends on.
 
         Raises:
-            TypeError: the algorithm keeps something that is no array, which could be saved but not restored in place.
+            ValueError: the algorithm keeps what could be saved but not restored: no array, or one that was not there,
+                or not of its shape and type, when the algorithm was made.
         """
-        for name, value in self.algorithm.state.items():
-            if not isinstance(value, np.ndarray):
-                kind = type(value).__name__
-                raise TypeError(f"state[{name!r}] of {type(self.algorithm).__name__} is of type {kind}: use an array")
+        self._restorable(self.algorithm.state, "has become")
         return {
             "actors": [actor.state_dict() for actor in self.actors],
             "critics": self.critics.state_dict(),
@@ -250,14 +275,37 @@ class Learner:
             "stale_cost": self.stale_cost,
         }
 
+    def _restorable(self, state: dict, verb: str) -> None:
+        """Refuse an algorithm's `state` that is not of the kind its __init__ makes."""
+        found, owner = _layout(state), type(self.algorithm).__name__
+        for name in sorted(found.keys() | self._layout.keys()):
+            made, now = self._layout.get(name, "nothing"), found.get(name, "nothing")
+            if made != now or not isinstance(state[name], np.ndarray):
+                raise ValueError(
+                    f"state[{name!r}] of {owner} {verb} {now} where its __init__ makes {made}: make all arrays of "
+                    "state there, in their final shape"
+                )
+
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()`, on one kind of CPU bit for bit."""
+        """Continue from `state_dict()`, on one kind of CPU bit for bit.
+
+        Raises:
+            ValueError: the algorithm's state there is of another kind than the algorithm's today.
+        """
+        self._restorable(state["algorithm"], "was saved as")
         for actor, saved in zip(self.actors, state["actors"], strict=True):
             actor.load_state_dict(saved)
         self.critics.load_state_dict(state["critics"])
         for name, value in state["algorithm"].items():
-            self.algorithm.state[name][:] = value
+            self.algorithm.state[name][...] = value
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
         for name in ("iteration", "episode_cost", "episode_length", "stale_cost"):
             setattr(self, name, state[name])
+
+
+def _layout(state: dict) -> dict[str, str]:
+    """Return what stands under each name, in words: type and shape of an array."""
+    arrays = {name: (value.dtype, value.shape) for name, value in state.items() if isinstance(value, np.ndarray)}
+    words = {name: f"{dtype} of shape {shape}" for name, (dtype, shape) in arrays.items()}
+    return {name: f"a value of type {type(value).__name__}" for name, value in state.items()} | words

@@ -1,6 +1,8 @@
 """One iteration of the learner: what the algorithm is given, what J_C is, time limits, and resuming."""
 
 import csv
+import dataclasses
+import inspect
 import multiprocessing
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 import torch
 
 from algorithms import ALGORITHMS, HAPPO, MACPO, MAFOCOPS, MAPPO
-from algorithms.core.learner import STALE_INTERVAL, Sizes
+from algorithms.core.config import Config
+from algorithms.core.learner import STALE_INTERVAL, Algorithm, Sizes
 from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
 from algorithms.run.memory import update_peak
@@ -286,9 +289,72 @@ def test_a_shared_policy_takes_as_many_steps_as_one_of_a_single_agent(share, age
     assert rows == [(agents if share else 1) * samples for samples in (16, 16, 16, 2)]
 
 
-def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved():
+STRANGE = {
+    "a number": ({"count": 3}, r"'count'.*MAFOCOPS {} a value of type int where .* makes nothing: make all arrays"),
+    "added later": ({"count": np.zeros(3)}, r"'count'.*MAFOCOPS {} float64 of shape \(3,\) where .* makes nothing"),
+    "no array now": ({"nu": 0.5}, r"'nu'.*MAFOCOPS {} a value of type float where .* makes float64 of shape \(2, 1\)"),
+    "another shape": (
+        {"nu": np.zeros(2)},
+        r"'nu'.*{} float64 of shape \(2,\) where .* makes float64 of shape \(2, 1\)",
+    ),
+    "another type": ({"nu": np.zeros((2, 1), int)}, r"'nu'.*{} int64 of shape \(2, 1\) where .* makes float64"),
+    "lost": (None, r"'nu'.*{} nothing where .* makes float64"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved_and_when_it_is_loaded(kind):
+    change, words = STRANGE[kind]
     learner = make_learner(MAFOCOPS, SIZES)
-    learner.state_dict()
-    learner.algorithm.state["count"] = 3
-    with pytest.raises(TypeError, match=r"'count'.*MAFOCOPS is of type int: use an array"):
+    saved = learner.state_dict()
+    changed = {} if change is None else saved["algorithm"] | change
+    with pytest.raises(ValueError, match=words.format("was saved as")) as caught:
+        learner.load_state_dict(saved | {"algorithm": changed})
+    assert "\n" not in str(caught.value)
+    learner.algorithm.state = changed
+    with pytest.raises(ValueError, match=words.format("has become")):
         learner.state_dict()
+
+
+def test_what_an_algorithm_has_no_array_for_from_the_start_is_no_state_either():
+    class Counting(HAPPO):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.state["count"] = 3
+
+    with pytest.raises(ValueError, match=r"'count'.* of type int"):
+        make_learner(Counting, SIZES).state_dict()
+
+
+def test_a_state_without_axes_is_restored():
+    class Counting(HAPPO):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.state["count"] = np.array(0)
+
+        def update_agent(self, i, batch):
+            self.state["count"] += 1
+            return super().update_agent(i, batch)
+
+    one, other = (make_learner(Counting, SIZES) for _ in range(2))
+    one.update(make_rollout(SIZES))
+    other.load_state_dict(one.state_dict())
+    assert other.algorithm.state["count"] == 2
+
+
+@EVERY
+def test_every_algorithm_offers_what_the_protocol_names_and_takes_its_arguments(name):
+    kind, made = ALGORITHMS[name], make_learner(ALGORITHMS[name], SIZES).algorithm
+    for member in ("Config", "sequential", "state", "update_agent"):
+        assert hasattr(made, member) and (member in Algorithm.__annotations__ or hasattr(Algorithm, member))
+    assert issubclass(kind.Config, Config) and isinstance(kind.sequential, bool)
+    for function in ("__init__", "update_agent"):
+        ours, protocol = (inspect.signature(getattr(one, function)).parameters for one in (kind, Algorithm))
+        assert list(ours) == list(protocol)
+
+
+def test_only_an_algorithm_that_has_the_choice_takes_it_as_a_setting():
+    settings = {name: {f.name for f in dataclasses.fields(kind.Config)} for name, kind in ALGORITHMS.items()}
+    assert {name for name, known in settings.items() if "share_policy" in known} == {"mappo"}
+    assert {name for name, known in settings.items() if "legacy_unsummed" in known} == {"macpo", "mappo_l"}
+    assert not (Config.share_policy or Config.legacy_unsummed)
