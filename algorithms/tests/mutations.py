@@ -362,6 +362,60 @@ MUTATIONS = [
     Mutation(
         "J_C not kept over a resume", "core/learner.py", '("iteration", "episode_cost", ', '("iteration", ', "learner"
     ),
+    Mutation(
+        "any state saved", "core/learner.py", 'self._restorable(self.algorithm.state, "has become")', "", "learner"
+    ),
+    Mutation(
+        "any state loaded", "core/learner.py", 'self._restorable(state["algorithm"], "was saved as")', "", "learner"
+    ),
+    # streams of random numbers
+    Mutation(
+        "seeds share the exploration",
+        "run/run.py",
+        "config.rollout_length, task.seed",
+        "config.rollout_length, 0",
+        "seeds",
+    ),
+    Mutation(
+        "seeds share the reset noise", "train.py", "task.config.num_envs, task.seed", "task.config.num_envs, 0", "seeds"
+    ),
+    Mutation("seeds share what learns", "run/run.py", "bound, task.seed, device", "bound, 0, device", "seeds"),
+    Mutation("seeds share the order of agents", "core/learner.py", "default_rng(order)", "default_rng(0)", "seeds"),
+    Mutation("seeds share the policies", "core/learner.py", "manual_seed(actors)", "manual_seed(0)", "seeds"),
+    Mutation("seeds share the minibatches", "core/learner.py", "manual_seed(shuffles)", "manual_seed(0)", "seeds"),
+    Mutation(
+        "minibatches are shuffled as the critics'",
+        "core/learner.py",
+        "manual_seed(shuffles)",
+        "manual_seed(critics)",
+        "seeds",
+    ),
+    Mutation(
+        "evaluation starts as training did",
+        "evaluate.py",
+        'worlds, SEED + record["seed"]',
+        'worlds, record["seed"]',
+        "seeds",
+    ),
+    Mutation(
+        "evaluations of all seeds start alike", "evaluate.py", 'worlds, SEED + record["seed"]', "worlds, SEED", "seeds"
+    ),
+    Mutation(
+        "evaluations of all seeds explore alike",
+        "evaluate.py",
+        "SeedSequence((SEED, seed))",
+        "SeedSequence(SEED)",
+        "seeds",
+    ),
+    # direction of both KLs of MAFOCOPS
+    Mutation("gate by the other KL", "mafocops.py", "policy.kl(mini.old),", "mini.old.kl(policy),", "mafocops"),
+    Mutation(
+        "stop by the other KL",
+        "mafocops.py",
+        "float(actor.policy(batch.observation, taped=False).kl(batch.old).mean())",
+        "float(batch.old.kl(actor.policy(batch.observation, taped=False)).mean())",
+        "mafocops",
+    ),
     # settings and run folders
     Mutation(
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
