@@ -407,6 +407,25 @@ MUTATIONS = [
         "SeedSequence(SEED)",
         "seeds",
     ),
+    # settings that are read and then forgotten
+    Mutation("bound asked for in vain", "run/run.py", "config.safety_bound or ", "", "effects"),
+    Mutation("nu's first value asked for in vain", "mafocops.py", "costs), config.nu_init)", "costs), 0.0)", "effects"),
+    Mutation(
+        "lambda's rate asked for in vain",
+        "mappo_l.py",
+        "self.config.lagrangian_coef_rate * step",
+        "1e-7 * step",
+        "effects",
+    ),
+    Mutation("gae_lambda asked for in vain", "core/learner.py", "self.config.gae_lambda", "0.95", "effects"),
+    Mutation("the critics' step asked for in vain", "core/critic.py", "config.critic_lr,", "5e-3,", "effects"),
+    Mutation(
+        "walls asked for in vain",
+        "train.py",
+        "threads, **options",
+        'threads, **(options | {"walls": "ghost"})',
+        "effects",
+    ),
     # direction of both KLs of MAFOCOPS
     Mutation("gate by the other KL", "mafocops.py", "policy.kl(mini.old),", "mini.old.kl(policy),", "mafocops"),
     Mutation(
