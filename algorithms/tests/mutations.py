@@ -517,6 +517,8 @@ MUTATIONS = [
         "if False:",
         "run",
     ),
+    Mutation("another device is not told", "run/run.py", '"device": "device", ', "", "run"),
+    Mutation("doubled bound is not told", "run/run.py", "        self._tell_bounds()\n", "", "run"),
     # numbers that are not finite, bad input, the process beside
     Mutation(
         "gradient not finite, step taken",

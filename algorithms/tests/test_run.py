@@ -96,6 +96,11 @@ def test_cells_without_a_value_are_empty(make_run, tmp_path):
     ("edit", "told"),
     [
         (lambda record: record["hardware"].update(capability="Z80"), "begun with Z80 instructions and goes on with"),
+        (lambda record: record["hardware"].update(device="H100"), "begun with H100 device and goes on with cpu device"),
+        (
+            lambda record: [record["hardware"].update(device="H100"), record.update(networks="torch")],
+            "begun with H100 device, torch networks and goes on with cpu device, compiled networks: ",
+        ),
         (lambda record: record.update(networks="abacus"), "begun with abacus networks and goes on with"),
         (lambda record: [record.pop("networks"), record.pop("hardware")], ""),  # a record of long ago
         (lambda record: None, ""),
@@ -108,7 +113,26 @@ def test_what_rounds_otherwise_than_at_the_beginning_is_told(edit, told, make_ru
     (tmp_path / "run.json").write_text(json.dumps(record))
     make_run(tmp_path, steps=200).train(quiet)
     warned = capsys.readouterr().err
-    assert told in warned and (bool(told) == ("warning" in warned))
+    assert told in warned and warned.count("warning") == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), False),
+        (("costs=separate",), True),
+        (("costs=separate", "safety_bound=50,7"), False),
+    ],
+)
+def test_a_run_begins_by_saying_that_each_of_several_costs_has_the_whole_bound(more, told, make_run, tmp_path, capsys):
+    make_run(tmp_path, "ant_2x4", steps=100, more=more).train(lambda *_: print("an iteration", file=sys.stderr))
+    note = "note: each cost (wall, fall) has the published bound of 50, 100 in all; --set safety_bound=50,50"
+    said = capsys.readouterr().err
+    assert said.startswith(note if told else "an iteration") and said.count("note") == told
+    row = rows_of(tmp_path)[0]
+    assert float(row["bound"]) == (50 if not more else 57 if len(more) > 1 else 100)
+    if len(more) > 1:
+        assert (float(row["bound_wall"]), float(row["bound_fall"])) == (50, 7)
 
 
 class Killed(Exception):
