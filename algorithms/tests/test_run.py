@@ -84,6 +84,22 @@ def test_metrics_are_consistent_within_a_row(make_run, tmp_path):
         assert min(float(row["fps_collect"]), float(row["fps_update"])) > float(row["fps"]) > 0
 
 
+@pytest.mark.parametrize("fall", [2.0, 7.0])  # within its bound; above it, as the wall is above its own
+def test_of_several_costs_a_row_has_the_sum_and_the_violation_of_the_worst(fall, make_run, tmp_path):
+    run = make_run(tmp_path, "ant_2x4", more=("costs=separate", "safety_bound=50,3"))
+    episodes = np.array([[10.0, 100.0, 20.0, fall - 1], [40.0, 40.0, 90.0, fall], [1.0, 1.0, 46.0, fall + 1]])
+    row = run._row(run.collector.collect(run.learner.policies())._replace(episodes=episodes), {}, {})
+    assert (row["episode_return"], row["episode_length"], row["episodes"]) == (17, 47, 3)
+    assert (row["episode_cost"], row["bound"]) == (52 + fall, 53)
+    assert row["violation"] == max(2, fall - 3)  # neither their sum nor that of the sums
+    assert [row[f"{name}_{cost}"] for cost in ("wall", "fall") for name in ("episode_cost", "bound")] == [
+        52,
+        50,
+        fall,
+        3,
+    ]
+
+
 def test_cells_without_a_value_are_empty(make_run, tmp_path):
     make_run(tmp_path, steps=100).train(quiet)  # no episode of HalfCheetah ends within 50 steps
     row = rows_of(tmp_path)[0]
