@@ -563,7 +563,11 @@ MUTATIONS = [
     ),
 ]
 BASELINE = Mutation(
-    "nothing", "macpo.py", "", "", "networks mafocops macpo happo rollout learner settings run checkpoint faults legacy"
+    "nothing",
+    "macpo.py",
+    "",
+    "",
+    "networks mafocops macpo happo rollout learner settings run checkpoint faults legacy seeds effects",
 )
 
 
