@@ -1,7 +1,9 @@
 """MAPPO (Yu et al. 2022): PPO for several agents with a centralised critic and no safety constraint.
 
-One policy is shared by all agents (they are told apart by the one-hot index in their observation); every minibatch
-holds rows of all of them. With share_policy=false each agent has its own policy and they improve independently.
+One policy is shared by all agents (they are told apart by the one-hot index in their observation). A minibatch of
+minibatch_size samples holds the rows of all N agents, minibatch_size * N in the mean, so that an iteration takes as
+many steps as with one agent - those of on-policy and HARL, which fix the number of minibatches. With
+share_policy=false each agent has its own policy and they improve independently.
 """
 
 from dataclasses import dataclass

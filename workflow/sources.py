@@ -57,7 +57,7 @@ def _fields(path: str) -> dict[str, Field]:
     config = next(node for node in _classes(path) if node.name == "Config")
     found = {}
     for node in config.body:
-        if isinstance(node, ast.AnnAssign):
+        if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation):
             try:
                 default = ast.literal_eval(node.value)
             except ValueError:

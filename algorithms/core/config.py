@@ -8,6 +8,7 @@ import dataclasses
 import math
 import typing
 from dataclasses import dataclass
+from typing import ClassVar
 
 from envs.scenarios import OPTIONS, option
 from workflow.numbers import whole
@@ -21,6 +22,10 @@ Options = dataclasses.make_dataclass(
 @dataclass(frozen=True)
 class Config(Options):
     """Settings shared by all algorithms: OPTIONS of the task first."""
+
+    # What the learner asks of every algorithm; where it is a choice, the algorithm makes it a setting.
+    share_policy: ClassVar[bool] = False  # one policy for all agents
+    legacy_unsummed: ClassVar[bool] = False  # Q2: log-probabilities, M and advantages by action dimension, (B, A)
 
     safety_bound: tuple[
         float, ...

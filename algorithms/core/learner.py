@@ -6,7 +6,7 @@ of the agents before it, the product of their new-to-old probability ratios (HAP
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -37,17 +37,45 @@ class Batch(NamedTuple):
     factor: np.ndarray  # (B,) product of the earlier agents' probability ratios
     violation: np.ndarray  # (C,) J_C - bound
     cost_scale: np.ndarray  # (C,) standard deviation that the cost advantage was divided by
-    episode_length: float  # mean over finished episodes
+    episode_length: float  # mean over the episodes that J_C is of
+    agents: int = 1  # whose rows stand here: a sample of the environment has one of each
 
     def like_log_prob(self, rows: np.ndarray) -> np.ndarray:
         """Return `rows` (B,) in a shape that multiplies `log_prob` row by row."""
         return rows.reshape(-1, *[1] * (self.log_prob.ndim - 1))
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator["Batch"]:
-        """Yield the rows in random order, `size` at a time; the smaller tail is kept."""
+        """Yield the rows in random order, those of `size` samples at a time; the smaller tail is kept."""
+        size *= self.agents  # else a policy that N agents share would take N times the steps of one
         columns = (*self[:3], self.old.mean, *self[4:7])
         for observation, action, log_prob, mean, *others in minibatches(columns, size, generator):
             yield Batch(observation, action, log_prob, self.old._replace(mean=mean), *others, *self[7:])
+
+
+class Algorithm(Protocol):
+    """What a class of `algorithms/<name>.py` has to offer; it need not inherit from this.
+
+    It may also have VARIANTS, a dict of settings as text by the name of a variant, for `--variant`.
+    """
+
+    Config: ClassVar[type[Config]]  # a frozen dataclass whose fields are the settings
+    sequential: ClassVar[bool]  # agents learn one after another, in a random order, and the advantage carries M
+    # What the next update depends on beside the actors and the generator: arrays that are changed in place. Checkpoints
+    # restore them by name, so all of them exist, in their final shape, when __init__ returns.
+    state: dict[str, np.ndarray]
+
+    def __init__(self, actors: list[Actor], config: Config, costs: int, generator: torch.Generator) -> None:
+        """Begin with N `actors`, or 1 under `config.share_policy`, and C = `costs` constraints.
+
+        All that is random is drawn from `generator`.
+        """
+
+    def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
+        """Improve `actors[i]` on `batch`; once per actor and iteration.
+
+        Returns:
+            diagnostics, always the same ones; their means over agents are columns <algorithm>_<name> of metrics.csv.
+        """
 
 
 class Sizes(NamedTuple):
@@ -75,7 +103,7 @@ class Learner:
 
     def __init__(
         self,
-        algorithm: type,
+        algorithm: type[Algorithm],
         config: Config,
         sizes: Sizes,
         bound: np.ndarray,
@@ -92,7 +120,7 @@ class Learner:
         streams = np.random.SeedSequence(seed).spawn(4)
         actors, shuffles, critics, order = (int(stream.generate_state(1)[0]) for stream in streams)
         generator = torch.Generator().manual_seed(actors)
-        self.share = getattr(config, "share_policy", False)
+        self.share = config.share_policy
         count = 1 if self.share else sizes.agents
         self.actors = [
             Actor(sizes.observation, sizes.action, config.hidden, generator, config.actor_lr, config.max_grad_norm)
@@ -105,8 +133,10 @@ class Learner:
         self.beside = Beside(self.critics) if beside else None
         self.order = np.random.default_rng(order)
         self.algorithm = algorithm(self.actors, config, sizes.costs, self.generator)
+        self._layout = _layout(self.algorithm.state)
         self.iteration = 0
         self.episode_cost: np.ndarray | None = None  # (C,) J_C: mean over the latest iteration that finished episodes
+        self.episode_length: float | None = None  # theirs, in steps
         self.stale_cost = np.zeros(sizes.costs)
 
     def policies(self) -> list[Actor]:
@@ -147,10 +177,9 @@ class Learner:
         """Update the agents one after another from observations (B, N, O) and advantages (B, 1 + C)."""
         scale = advantage.std(0)
         advantage = ((advantage - advantage.mean(0)) / (scale + 1e-5)).astype(np.float32)
-        length = float(rollout.episodes[:, 1].mean()) if len(rollout.episodes) else float(self.config.rollout_length)
-        cost = self._episode_cost(rollout)
+        cost, length = self._episodes(rollout)
         action = rollout.action.flatten(0, 1).numpy()  # (B, N, A)
-        summed = not getattr(self.config, "legacy_unsummed", False)
+        summed = not self.config.legacy_unsummed
         reward_advantage = advantage[:, 0] if summed else np.repeat(advantage[:, :1], self.sizes.action, 1)
         factor = np.ones_like(reward_advantage)
         groups = [slice(None)] if self.share else [[i] for i in range(self.sizes.agents)]
@@ -161,10 +190,10 @@ class Learner:
             acted = action[:, groups[i]].reshape(-1, self.sizes.action)
             old = actor.policy(inputs, taped=False)
             columns = (factor * reward_advantage, advantage[:, 1:], factor)
-            repeated = (np.repeat(column, len(inputs) // len(seen), 0) for column in columns)
-            batch = Batch(
-                inputs, acted, old.log_prob(acted, summed), old, *repeated, cost - self.bound, scale[1:], length
-            )
+            agents = len(inputs) // len(seen)
+            repeated = (np.repeat(column, agents, 0) for column in columns)
+            known = (cost - self.bound, scale[1:], length, agents)
+            batch = Batch(inputs, acted, old.log_prob(acted, summed), old, *repeated, *known)
             try:
                 own = self.algorithm.update_agent(i, batch)
             except NotFinite as error:
@@ -204,32 +233,36 @@ class Learner:
         rows = (output[:-1], advantage, advantage + value[:-1])
         return tuple(column.reshape(steps * worlds, -1) for column in rows)
 
-    def _episode_cost(self, rollout: Rollout) -> np.ndarray:
-        """Return J_C (C,): the undiscounted mean over episodes finished in this iteration, else in the latest with any.
+    def _episodes(self, rollout: Rollout) -> tuple[np.ndarray, float]:
+        """Return J_C (C,) and length of the episodes finished in this iteration, else in the latest with any.
 
-        Before the first episode has finished it is this rollout's mean cost per step times the rollout length.
+        Both are undiscounted means. Before any episode has finished those under way stand for them, as if they went on
+        to the time limit at their mean cost per step so far.
         """
         if len(rollout.episodes):
-            self.episode_cost = rollout.episodes[:, 2:].mean(0)
+            self.episode_cost, self.episode_length = (
+                rollout.episodes[:, 2:].mean(0),
+                float(rollout.episodes[:, 1].mean()),
+            )
+        cost, length = self.episode_cost, self.episode_length
+        if cost is None:
+            length = float(rollout.episode_limit)
+            cost = length * rollout.unfinished[:, 2:].sum(0) / rollout.unfinished[:, 1].sum()
         if self.config.legacy_stale_cost:
             used = self.stale_cost
             if self.iteration % STALE_INTERVAL == 0 and self.episode_cost is not None:
                 self.stale_cost = self.episode_cost
-            return used
-        if self.episode_cost is None:
-            return rollout.cost.mean((0, 1)) * self.config.rollout_length
-        return self.episode_cost
+            return used, length
+        return cost, length
 
     def state_dict(self) -> dict:
         """Return everything the next update depends on.
 
         Raises:
-            TypeError: the algorithm keeps something that is no array, which could be saved but not restored in place.
+            ValueError: the algorithm keeps what could be saved but not restored: no array, or one that was not there,
+                or not of its shape and type, when the algorithm was made.
         """
-        for name, value in self.algorithm.state.items():
-            if not isinstance(value, np.ndarray):
-                kind = type(value).__name__
-                raise TypeError(f"state[{name!r}] of {type(self.algorithm).__name__} is of type {kind}: use an array")
+        self._restorable(self.algorithm.state, "has become")
         return {
             "actors": [actor.state_dict() for actor in self.actors],
             "critics": self.critics.state_dict(),
@@ -238,17 +271,41 @@ class Learner:
             "order": self.order.bit_generator.state,
             "iteration": self.iteration,
             "episode_cost": self.episode_cost,
+            "episode_length": self.episode_length,
             "stale_cost": self.stale_cost,
         }
 
+    def _restorable(self, state: dict, verb: str) -> None:
+        """Refuse an algorithm's `state` that is not of the kind its __init__ makes."""
+        found, owner = _layout(state), type(self.algorithm).__name__
+        for name in sorted(found.keys() | self._layout.keys()):
+            made, now = self._layout.get(name, "nothing"), found.get(name, "nothing")
+            if made != now or not isinstance(state[name], np.ndarray):
+                raise ValueError(
+                    f"state[{name!r}] of {owner} {verb} {now} where its __init__ makes {made}: make all arrays of "
+                    "state there, in their final shape"
+                )
+
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()`, on one kind of CPU bit for bit."""
+        """Continue from `state_dict()`, on one kind of CPU bit for bit.
+
+        Raises:
+            ValueError: the algorithm's state there is of another kind than the algorithm's today.
+        """
+        self._restorable(state["algorithm"], "was saved as")
         for actor, saved in zip(self.actors, state["actors"], strict=True):
             actor.load_state_dict(saved)
         self.critics.load_state_dict(state["critics"])
         for name, value in state["algorithm"].items():
-            self.algorithm.state[name][:] = value
+            self.algorithm.state[name][...] = value
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
-        self.iteration, self.episode_cost = state["iteration"], state["episode_cost"]
-        self.stale_cost = state["stale_cost"]
+        for name in ("iteration", "episode_cost", "episode_length", "stale_cost"):
+            setattr(self, name, state[name])
+
+
+def _layout(state: dict) -> dict[str, str]:
+    """Return what stands under each name, in words: type and shape of an array."""
+    arrays = {name: (value.dtype, value.shape) for name, value in state.items() if isinstance(value, np.ndarray)}
+    words = {name: f"{dtype} of shape {shape}" for name, (dtype, shape) in arrays.items()}
+    return {name: f"a value of type {type(value).__name__}" for name, value in state.items()} | words

@@ -27,6 +27,8 @@ class Rollout(NamedTuple):
     truncated: np.ndarray  # (T, E) bool
     final_observation: Tensor  # (K, N, O), of the K steps that ended an episode, in the order of np.nonzero(ended)
     episodes: np.ndarray  # (F, 2 + C): return, length, costs of each episode that finished in this rollout
+    unfinished: np.ndarray  # (E, 2 + C): the same of those still under way, from their first step on
+    episode_limit: int  # steps after which an episode is truncated
     unstable: np.ndarray  # (E,) steps at which the simulation of a world became unstable
 
 
@@ -99,9 +101,8 @@ class Collector:
         arrays = {"observation": observation, "reward": reward, "cost": cost}
         if not all(math.isfinite(array.sum()) for array in arrays.values()):
             raise NotFinite("environment", arrays | {"action": action})
-        return Rollout(
-            observation, action, reward, cost, terminated, truncated, final, episodes, env.unstable - unstable
-        )
+        ends = (terminated, truncated, final, episodes, self._running, env.episode_limit)
+        return Rollout(observation, action, reward, cost, *ends, env.unstable - unstable)
 
     def state_dict(self) -> dict:
         """Return everything the next rollout depends on: worlds, generators, unfinished episodes."""

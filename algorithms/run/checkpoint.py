@@ -17,7 +17,7 @@ import torch
 
 from .folder import sync, write_part
 
-FORMAT = 2  # to be raised whenever what a checkpoint holds changes
+FORMAT = 3  # to be raised whenever what a checkpoint holds changes
 NEWEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 _HEADER = re.compile(rb"mafocops checkpoint (\d+) ([0-9a-f]{64})\n")
 _ARRAY = "numpy.ndarray"  # marks the dict that stands for an array or a NumPy scalar

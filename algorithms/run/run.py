@@ -84,6 +84,7 @@ class Run:
         for part in self.folder.glob("*.part"):
             part.unlink()
         record = self._begin()
+        self._tell_bounds()
         write_metrics(self.folder / "metrics.csv", self.rows)
         due = time.perf_counter() + CHECKPOINT_INTERVAL
         while self.learner.iteration < self.iterations:
@@ -185,19 +186,29 @@ class Run:
         return record
 
     def _compare(self, before: dict) -> None:
-        """Say so if the run was begun by other instructions of the CPU or other networks: they round otherwise."""
-        records = (before, self.provenance)
-        pairs = {
-            "instructions": [(found.get("hardware") or {}).get("capability") for found in records],
-            "networks": [found.get("networks") for found in records],
-        }
-        for what, (old, new) in pairs.items():
-            if old not in (None, new):
-                print(
-                    f"warning: {self.folder} was begun with {old} {what} and goes on with {new}: the numbers agree, "
-                    "but not to the last bit",
-                    file=sys.stderr,
-                )
+        """Say so if the run was begun on another device, by other instructions of the CPU or with other networks."""
+        records = [(found.get("hardware") or {}) | found for found in (before, self.provenance)]
+        names = {"device": "device", "capability": "instructions", "networks": "networks"}
+        pairs = {what: [record.get(key) for record in records] for key, what in names.items()}
+        changed = {what: pair for what, pair in pairs.items() if pair[0] not in (None, pair[1])}
+        if changed:
+            old, new = (", ".join(f"{pair[k]} {what}" for what, pair in changed.items()) for k in (0, 1))
+            print(
+                f"warning: {self.folder} was begun with {old} and goes on with {new}: they round otherwise, so the "
+                "numbers agree, but not to the last bit",
+                file=sys.stderr,
+            )
+
+    def _tell_bounds(self) -> None:
+        """Say so if several costs each have the published bound of one."""
+        bound, names = self.learner.bound, self.env.cost_names
+        if len(bound) > 1 and not self.task.config.safety_bound:
+            each = ",".join(f"{limit:g}" for limit in bound)
+            print(
+                f"note: each cost ({', '.join(names)}) has the published bound of {bound[0]:g}, {bound.sum():g} in "
+                f"all; --set safety_bound={each} would be the same, and sets each",
+                file=sys.stderr,
+            )
 
     def _spent(self) -> dict:
         return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(self._peak_rss_mib(), 1)}

@@ -336,6 +336,105 @@ MUTATIONS = [
         "happo",
     ),
     Mutation("multiplier may be negative", "mappo_l.py", " * step, 0)", " * step, -np.inf)", "happo"),
+    Mutation("a shared policy takes N times the steps", "core/learner.py", "size *= self.agents", "pass", "learner"),
+    # J_C and length of the episodes
+    Mutation(
+        "length of the rollout, not of episodes",
+        "core/learner.py",
+        "cost, length = self.episode_cost, self.episode_length",
+        "cost, length = self.episode_cost, float(len(rollout.reward))",
+        "learner",
+    ),
+    Mutation(
+        "projected from this rollout alone",
+        "core/learner.py",
+        "length * rollout.unfinished[:, 2:].sum(0) / rollout.unfinished[:, 1].sum()",
+        "length * rollout.cost.mean((0, 1))",
+        "learner",
+    ),
+    Mutation(
+        "projected to the rollout's length",
+        "core/learner.py",
+        "length = float(rollout.episode_limit)",
+        "length = float(len(rollout.reward))",
+        "learner",
+    ),
+    Mutation(
+        "J_C not kept over a resume", "core/learner.py", '("iteration", "episode_cost", ', '("iteration", ', "learner"
+    ),
+    Mutation(
+        "any state saved", "core/learner.py", 'self._restorable(self.algorithm.state, "has become")', "", "learner"
+    ),
+    Mutation(
+        "any state loaded", "core/learner.py", 'self._restorable(state["algorithm"], "was saved as")', "", "learner"
+    ),
+    # streams of random numbers
+    Mutation(
+        "seeds share the exploration",
+        "run/run.py",
+        "config.rollout_length, task.seed",
+        "config.rollout_length, 0",
+        "seeds",
+    ),
+    Mutation(
+        "seeds share the reset noise", "train.py", "task.config.num_envs, task.seed", "task.config.num_envs, 0", "seeds"
+    ),
+    Mutation("seeds share what learns", "run/run.py", "bound, task.seed, device", "bound, 0, device", "seeds"),
+    Mutation("seeds share the order of agents", "core/learner.py", "default_rng(order)", "default_rng(0)", "seeds"),
+    Mutation("seeds share the policies", "core/learner.py", "manual_seed(actors)", "manual_seed(0)", "seeds"),
+    Mutation("seeds share the minibatches", "core/learner.py", "manual_seed(shuffles)", "manual_seed(0)", "seeds"),
+    Mutation(
+        "minibatches are shuffled as the critics'",
+        "core/learner.py",
+        "manual_seed(shuffles)",
+        "manual_seed(critics)",
+        "seeds",
+    ),
+    Mutation(
+        "evaluation starts as training did",
+        "evaluate.py",
+        'worlds, SEED + record["seed"]',
+        'worlds, record["seed"]',
+        "seeds",
+    ),
+    Mutation(
+        "evaluations of all seeds start alike", "evaluate.py", 'worlds, SEED + record["seed"]', "worlds, SEED", "seeds"
+    ),
+    Mutation(
+        "evaluations of all seeds explore alike",
+        "evaluate.py",
+        "SeedSequence((SEED, seed))",
+        "SeedSequence(SEED)",
+        "seeds",
+    ),
+    # settings that are read and then forgotten
+    Mutation("bound asked for in vain", "run/run.py", "config.safety_bound or ", "", "effects"),
+    Mutation("nu's first value asked for in vain", "mafocops.py", "costs), config.nu_init)", "costs), 0.0)", "effects"),
+    Mutation(
+        "lambda's rate asked for in vain",
+        "mappo_l.py",
+        "self.config.lagrangian_coef_rate * step",
+        "1e-7 * step",
+        "effects",
+    ),
+    Mutation("gae_lambda asked for in vain", "core/learner.py", "self.config.gae_lambda", "0.95", "effects"),
+    Mutation("the critics' step asked for in vain", "core/critic.py", "config.critic_lr,", "5e-3,", "effects"),
+    Mutation(
+        "walls asked for in vain",
+        "train.py",
+        "threads, **options",
+        'threads, **(options | {"walls": "ghost"})',
+        "effects",
+    ),
+    # direction of both KLs of MAFOCOPS
+    Mutation("gate by the other KL", "mafocops.py", "policy.kl(mini.old),", "mini.old.kl(policy),", "mafocops"),
+    Mutation(
+        "stop by the other KL",
+        "mafocops.py",
+        "float(actor.policy(batch.observation, taped=False).kl(batch.old).mean())",
+        "float(batch.old.kl(actor.policy(batch.observation, taped=False)).mean())",
+        "mafocops",
+    ),
     # settings and run folders
     Mutation(
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
@@ -418,6 +517,8 @@ MUTATIONS = [
         "if False:",
         "run",
     ),
+    Mutation("another device is not told", "run/run.py", '"device": "device", ', "", "run"),
+    Mutation("doubled bound is not told", "run/run.py", "        self._tell_bounds()\n", "", "run"),
     # numbers that are not finite, bad input, the process beside
     Mutation(
         "gradient not finite, step taken",
@@ -462,7 +563,11 @@ MUTATIONS = [
     ),
 ]
 BASELINE = Mutation(
-    "nothing", "macpo.py", "", "", "networks mafocops macpo happo rollout learner settings run checkpoint faults legacy"
+    "nothing",
+    "macpo.py",
+    "",
+    "",
+    "networks mafocops macpo happo rollout learner settings run checkpoint faults legacy seeds effects",
 )
 
 

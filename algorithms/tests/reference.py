@@ -119,8 +119,9 @@ def make_rollout(sizes: Sizes, steps=20, worlds=2, seed=0, ends=0.15) -> Rollout
     final = torch.from_numpy(rng.standard_normal((ended.sum(), *wide[2:]))).float()
     reward, cost = rng.standard_normal((steps, worlds)), rng.random((steps, worlds, sizes.costs))
     episodes = 1 + 9 * rng.random((max(int(ended.sum()), 0), 2 + sizes.costs))
-    unstable = np.zeros(worlds, int)
-    return Rollout(observation, action, reward, cost, terminated, truncated, final, episodes, unstable)
+    unfinished = np.concatenate([rng.integers(1, 9, (worlds, 2)), 9 * rng.random((worlds, sizes.costs))], 1)
+    ends = (terminated, truncated, final, episodes, unfinished, 90)
+    return Rollout(observation, action, reward, cost, *ends, np.zeros(worlds, int))
 
 
 def make_learner(kind: type, sizes: Sizes, seed=0, bound=5.0, beside=False, **changes) -> Learner:

@@ -25,7 +25,7 @@ DAMAGE = {
     "zeros": lambda data: bytes(len(data)),
     "garbage": lambda data: RNG.randbytes(len(data)),
     "text": lambda data: b"PK\3\4 is how an archive begins",
-    "format flipped": lambda data: data.replace(b"checkpoint 2", b"checkpoint 3", 1),
+    "format flipped": lambda data: data.replace(b"checkpoint 3", b"checkpoint 4", 1),
 }
 
 
@@ -131,8 +131,8 @@ def test_a_checkpoint_of_another_run_is_refused_untouched(what, cut, make_run):
 
 
 def test_another_format_is_refused(cut, make_run, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 3)
-    with pytest.raises(ValueError, match=f"{NEWEST} has checkpoint format 2, this program reads format 3"):
+    monkeypatch.setattr(checkpoint, "FORMAT", 4)
+    with pytest.raises(ValueError, match=f"{NEWEST} has checkpoint format 3, this program reads format 4"):
         make_run(cut, steps=600)
 
 

@@ -1,13 +1,17 @@
 """One iteration of the learner: what the algorithm is given, what J_C is, time limits, and resuming."""
 
+import csv
+import dataclasses
+import inspect
 import multiprocessing
 
 import numpy as np
 import pytest
 import torch
 
-from algorithms import ALGORITHMS, HAPPO, MAFOCOPS
-from algorithms.core.learner import STALE_INTERVAL, Sizes
+from algorithms import ALGORITHMS, HAPPO, MACPO, MAFOCOPS, MAPPO
+from algorithms.core.config import Config
+from algorithms.core.learner import STALE_INTERVAL, Algorithm, Sizes
 from algorithms.core.networks import NotFinite
 from algorithms.core.rollout import gae
 from algorithms.run.memory import update_peak
@@ -120,12 +124,41 @@ def test_j_c_is_the_mean_over_episodes_finished_in_this_iteration():
     assert violation(learner, make_rollout(SIZES)._replace(episodes=episodes(4))) == pytest.approx(-1)
 
 
-def test_j_c_is_kept_while_no_episode_finishes_and_never_zero():
-    learner, rollout = make_learner(MAFOCOPS, SIZES, bound=5.0, rollout_length=20), make_rollout(SIZES)
-    unfinished = rollout._replace(episodes=episodes())
-    assert violation(learner, unfinished) == pytest.approx(20 * rollout.cost.mean() - 5)
-    assert violation(learner, rollout._replace(episodes=episodes(8))) == pytest.approx(3)
-    assert violation(learner, unfinished) == pytest.approx(3)
+def cost_and_length(learner, rollout) -> list[float]:
+    given = batches_of(learner, rollout)[0]
+    return [*(given.violation + learner.bound), given.episode_length]
+
+
+def test_without_finished_episodes_j_c_and_length_are_projected_from_those_under_way_then_kept_together():
+    sizes = SIZES._replace(costs=2)
+    learner, rollout = make_learner(MACPO, sizes, rollout_length=20), make_rollout(sizes)
+    none = rollout._replace(
+        cost=np.zeros_like(rollout.cost),  # those under way have cost something before this rollout only
+        episodes=np.empty((0, 4)),
+        unfinished=np.array([[7.0, 40.0, 3.0, 0.5], [-9.0, 40.0, 9.0, 1.5]]),
+        episode_limit=1000,
+    )
+    assert cost_and_length(learner, none) == pytest.approx([12 / 80 * 1000, 2 / 80 * 1000, 1000])
+    some = rollout._replace(
+        episodes=np.array([[1.0, 300.0, 2.0, 6.0], [5.0, 400.0, 3.0, 16.0], [0.0, 50.0, 10.0, 8.0]])
+    )
+    assert cost_and_length(learner, some) == pytest.approx([5, 10, 250])
+    assert cost_and_length(learner, none) == pytest.approx([5, 10, 250])
+    other = make_learner(MACPO, sizes, seed=1)
+    other.load_state_dict(learner.state_dict())
+    assert cost_and_length(other, none) == pytest.approx([5, 10, 250])
+    more = some._replace(episodes=some.episodes[1:2])
+    assert cost_and_length(other, more) == pytest.approx([3, 16, 400])
+
+
+def test_a_rollout_shorter_than_an_episode_tells_nobody_that_all_is_safe(make_run, tmp_path):
+    make_run(tmp_path, steps=2 * 200 * 7, more=("rollout_length=200",)).train(lambda *_: None)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["episodes"] for row in rows] == ["0"] * 4 + ["2"] + ["0"] * 2
+    used = [float(row["mafocops_j_c"]) for row in rows]
+    assert used[4] == float(rows[4]["episode_cost"]) and used[4:] == [used[4]] * 3
+    assert min(used) > 0 and used[:4] == sorted(used[:4], reverse=True)  # at rest it costs at first, then nothing
 
 
 def test_the_stale_quirk_uses_zero_first_and_then_a_value_of_every_fifth_iteration():
@@ -244,9 +277,84 @@ def test_traced_memory_is_the_peak_of_what_is_alive_at_once():
     assert found == {}
 
 
-def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved():
+@pytest.mark.parametrize("agents", [1, 2, 6])
+@pytest.mark.parametrize("share", [True, False])
+def test_a_shared_policy_takes_as_many_steps_as_one_of_a_single_agent(share, agents):
+    sizes = SIZES._replace(agents=agents)
+    learner = make_learner(MAPPO, sizes, share_policy=share, minibatch_size=16, epochs=3)
+    found = batches_of(learner, make_rollout(sizes, steps=25, worlds=2))
+    steps = -(-25 * 2 // 16) * 3  # three full minibatches and a tail, three times
+    assert [int(actor.optimiser.t) for actor in learner.actors] == [steps] * (1 if share else agents)
+    rows = [len(mini.action) for mini in found[0].minibatches(16, torch.Generator())]
+    assert rows == [(agents if share else 1) * samples for samples in (16, 16, 16, 2)]
+
+
+STRANGE = {
+    "a number": ({"count": 3}, r"'count'.*MAFOCOPS {} a value of type int where .* makes nothing: make all arrays"),
+    "added later": ({"count": np.zeros(3)}, r"'count'.*MAFOCOPS {} float64 of shape \(3,\) where .* makes nothing"),
+    "no array now": ({"nu": 0.5}, r"'nu'.*MAFOCOPS {} a value of type float where .* makes float64 of shape \(2, 1\)"),
+    "another shape": (
+        {"nu": np.zeros(2)},
+        r"'nu'.*{} float64 of shape \(2,\) where .* makes float64 of shape \(2, 1\)",
+    ),
+    "another type": ({"nu": np.zeros((2, 1), int)}, r"'nu'.*{} int64 of shape \(2, 1\) where .* makes float64"),
+    "lost": (None, r"'nu'.*{} nothing where .* makes float64"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_state_that_could_not_be_restored_is_refused_when_it_is_saved_and_when_it_is_loaded(kind):
+    change, words = STRANGE[kind]
     learner = make_learner(MAFOCOPS, SIZES)
-    learner.state_dict()
-    learner.algorithm.state["count"] = 3
-    with pytest.raises(TypeError, match=r"'count'.*MAFOCOPS is of type int: use an array"):
+    saved = learner.state_dict()
+    changed = {} if change is None else saved["algorithm"] | change
+    with pytest.raises(ValueError, match=words.format("was saved as")) as caught:
+        learner.load_state_dict(saved | {"algorithm": changed})
+    assert "\n" not in str(caught.value)
+    learner.algorithm.state = changed
+    with pytest.raises(ValueError, match=words.format("has become")):
         learner.state_dict()
+
+
+def test_what_an_algorithm_has_no_array_for_from_the_start_is_no_state_either():
+    class Counting(HAPPO):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.state["count"] = 3
+
+    with pytest.raises(ValueError, match=r"'count'.* of type int"):
+        make_learner(Counting, SIZES).state_dict()
+
+
+def test_a_state_without_axes_is_restored():
+    class Counting(HAPPO):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.state["count"] = np.array(0)
+
+        def update_agent(self, i, batch):
+            self.state["count"] += 1
+            return super().update_agent(i, batch)
+
+    one, other = (make_learner(Counting, SIZES) for _ in range(2))
+    one.update(make_rollout(SIZES))
+    other.load_state_dict(one.state_dict())
+    assert other.algorithm.state["count"] == 2
+
+
+@EVERY
+def test_every_algorithm_offers_what_the_protocol_names_and_takes_its_arguments(name):
+    kind, made = ALGORITHMS[name], make_learner(ALGORITHMS[name], SIZES).algorithm
+    for member in ("Config", "sequential", "state", "update_agent"):
+        assert hasattr(made, member) and (member in Algorithm.__annotations__ or hasattr(Algorithm, member))
+    assert issubclass(kind.Config, Config) and isinstance(kind.sequential, bool)
+    for function in ("__init__", "update_agent"):
+        ours, protocol = (inspect.signature(getattr(one, function)).parameters for one in (kind, Algorithm))
+        assert list(ours) == list(protocol)
+
+
+def test_only_an_algorithm_that_has_the_choice_takes_it_as_a_setting():
+    settings = {name: {f.name for f in dataclasses.fields(kind.Config)} for name, kind in ALGORITHMS.items()}
+    assert {name for name, known in settings.items() if "share_policy" in known} == {"mappo"}
+    assert {name for name, known in settings.items() if "legacy_unsummed" in known} == {"macpo", "mappo_l"}
+    assert not (Config.share_policy or Config.legacy_unsummed)

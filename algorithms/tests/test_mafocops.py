@@ -292,6 +292,41 @@ def test_epochs_stop_exactly_when_the_mean_kl_of_all_rows_exceeds_the_threshold(
         assert stopping.update_agent(0, batch)["epochs"] == wanted
 
 
+def shifted(shift: float, lr: float = 3e-3):
+    """Return an actor and a batch of an older one, whose deviations are smaller (shift > 0) or larger."""
+    actor, older = make_actor(lr=lr), make_actor()
+    older.theta[-older.action_size :] -= shift
+    return actor, make_batch(older, rows=60)
+
+
+def both_kls(actor, batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return KL(pi_theta || pi_k) and KL(pi_k || pi_theta) by rows, by torch."""
+    new, old = independent(actor.policy(batch.observation)), independent(batch.old)
+    return kl_divergence(new, old).numpy(), kl_divergence(old, new).numpy()
+
+
+@pytest.mark.parametrize("shift", [0.7, -0.7])
+def test_the_gate_measures_the_new_policy_against_the_old_one(shift):
+    """Between the two divergences all rows are gated, or none: whichever the new policy's from the old one says."""
+    actor, batch = shifted(shift)
+    kl, reverse = both_kls(actor, batch)
+    threshold = (kl.mean() + reverse.mean()) / 2
+    assert max(kl.min(), reverse.min()) > threshold > min(kl.max(), reverse.max())
+    algorithm = make_algorithm(MAFOCOPS, [actor], kl_threshold=threshold, epochs=1, minibatch_size=60)
+    assert algorithm.update_agent(0, batch)["gated"] == (kl.mean() > reverse.mean()) == (shift > 0)
+
+
+@pytest.mark.parametrize("shift", [0.7, -0.7])
+def test_the_stop_measures_the_new_policy_against_the_old_one(shift):
+    actor, batch = shifted(shift, lr=1e-6)
+    kl, reverse = (rows.mean() for rows in both_kls(actor, batch))
+    algorithm = make_algorithm(
+        MAFOCOPS, [actor], kl_threshold=float(kl + reverse) / 2, epochs=3, minibatch_size=16, gate=False
+    )
+    assert algorithm.update_agent(0, batch)["epochs"] == (1 if kl > reverse else 3)
+    assert (kl > reverse) == (shift > 0)
+
+
 def focops(actor, batch, config, nu, seed=3):
     """FOCOPS written out with autograd and torch.optim: nu first, then epochs of gated steps until KL > delta."""
     batch = tensors(batch)

@@ -115,7 +115,8 @@ def test_a_rollout_holds_what_the_environment_returned():
     np.testing.assert_allclose(rollout.cost, np.maximum(x[..., None] + [0.0, 1.0], 0), atol=1e-6)
     assert (np.flatnonzero(rollout.terminated[:, 0]) == [2, 5]).all() and not rollout.truncated.any()
     assert rollout.observation.shape == (8, 4, 2, 4) and rollout.episodes.shape == (8, 4)
-    assert (rollout.episodes[:, 1] == 3).all()
+    assert (rollout.episodes[:, 1] == 3).all() and rollout.episode_limit == 3
+    np.testing.assert_allclose(rollout.unfinished, np.stack([x[6], np.ones(4), *rollout.cost[6].T], 1), atol=1e-6)
     assert rollout.final_observation.shape == (8, 2, 4) and (rollout.final_observation[..., 1] == 1).all()
     assert (rollout.observation[3, ..., 1] == 0).all()  # the next episode has begun
 

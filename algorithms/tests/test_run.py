@@ -84,6 +84,22 @@ def test_metrics_are_consistent_within_a_row(make_run, tmp_path):
         assert min(float(row["fps_collect"]), float(row["fps_update"])) > float(row["fps"]) > 0
 
 
+@pytest.mark.parametrize("fall", [2.0, 7.0])  # within its bound; above it, as the wall is above its own
+def test_of_several_costs_a_row_has_the_sum_and_the_violation_of_the_worst(fall, make_run, tmp_path):
+    run = make_run(tmp_path, "ant_2x4", more=("costs=separate", "safety_bound=50,3"))
+    episodes = np.array([[10.0, 100.0, 20.0, fall - 1], [40.0, 40.0, 90.0, fall], [1.0, 1.0, 46.0, fall + 1]])
+    row = run._row(run.collector.collect(run.learner.policies())._replace(episodes=episodes), {}, {})
+    assert (row["episode_return"], row["episode_length"], row["episodes"]) == (17, 47, 3)
+    assert (row["episode_cost"], row["bound"]) == (52 + fall, 53)
+    assert row["violation"] == max(2, fall - 3)  # neither their sum nor that of the sums
+    assert [row[f"{name}_{cost}"] for cost in ("wall", "fall") for name in ("episode_cost", "bound")] == [
+        52,
+        50,
+        fall,
+        3,
+    ]
+
+
 def test_cells_without_a_value_are_empty(make_run, tmp_path):
     make_run(tmp_path, steps=100).train(quiet)  # no episode of HalfCheetah ends within 50 steps
     row = rows_of(tmp_path)[0]
@@ -96,6 +112,11 @@ def test_cells_without_a_value_are_empty(make_run, tmp_path):
     ("edit", "told"),
     [
         (lambda record: record["hardware"].update(capability="Z80"), "begun with Z80 instructions and goes on with"),
+        (lambda record: record["hardware"].update(device="H100"), "begun with H100 device and goes on with cpu device"),
+        (
+            lambda record: [record["hardware"].update(device="H100"), record.update(networks="torch")],
+            "begun with H100 device, torch networks and goes on with cpu device, compiled networks: ",
+        ),
         (lambda record: record.update(networks="abacus"), "begun with abacus networks and goes on with"),
         (lambda record: [record.pop("networks"), record.pop("hardware")], ""),  # a record of long ago
         (lambda record: None, ""),
@@ -108,7 +129,26 @@ def test_what_rounds_otherwise_than_at_the_beginning_is_told(edit, told, make_ru
     (tmp_path / "run.json").write_text(json.dumps(record))
     make_run(tmp_path, steps=200).train(quiet)
     warned = capsys.readouterr().err
-    assert told in warned and (bool(told) == ("warning" in warned))
+    assert told in warned and warned.count("warning") == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), False),
+        (("costs=separate",), True),
+        (("costs=separate", "safety_bound=50,7"), False),
+    ],
+)
+def test_a_run_begins_by_saying_that_each_of_several_costs_has_the_whole_bound(more, told, make_run, tmp_path, capsys):
+    make_run(tmp_path, "ant_2x4", steps=100, more=more).train(lambda *_: print("an iteration", file=sys.stderr))
+    note = "note: each cost (wall, fall) has the published bound of 50, 100 in all; --set safety_bound=50,50"
+    said = capsys.readouterr().err
+    assert said.startswith(note if told else "an iteration") and said.count("note") == told
+    row = rows_of(tmp_path)[0]
+    assert float(row["bound"]) == (50 if not more else 57 if len(more) > 1 else 100)
+    if len(more) > 1:
+        assert (float(row["bound_wall"]), float(row["bound_fall"])) == (50, 7)
 
 
 class Killed(Exception):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis import artefact, pareto
+from analysis import artefact, pareto, results
 from analysis.curves import make
 
 HEAD = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost,bound"
@@ -22,6 +22,18 @@ def test_a_run_without_an_ended_episode_is_counted(tmp_path):
 
 
 COSTS, VALUES = ",episode_cost_wall,bound_wall,episode_cost_fall,bound_fall", ",30,50,3,20"
+
+
+def test_a_file_without_the_column_of_the_bound_has_that_of_its_variant_or_scenario_and_others_keep_theirs(write):
+    wanted = {"default": 50.0, "safety_bound=25": 25.0, "lam=2,safety_bound=7.5": 7.5, "safety_bound=9": 123.0}
+    last = {"bound": 123.0, "violation": -4.0}
+    paths = [write(variant=name, episode_cost=31.0, **(last if x == 123 else {})) for name, x in wanted.items()]
+    frame = results.read(paths)
+    assert frame.groupby("variant", observed=True)["bound"].unique().map(list).to_dict() == {
+        name: [bound] for name, bound in wanted.items()
+    }
+    found = frame.groupby("variant", observed=True)["violation"].first()
+    assert found.to_dict() == {name: -4.0 if bound == 123 else 31 - bound for name, bound in wanted.items()}
 
 
 def test_several_bounds_are_told_each(tmp_path):

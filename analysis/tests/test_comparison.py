@@ -109,6 +109,17 @@ def test_overshoot_is_that_of_the_violators_alone(write):
     assert table["mafocops", "overshoot"] == 0.75
 
 
+def test_scores_are_shares_of_the_median_happo_of_the_same_scenario(write):
+    """Skewed seeds, unequal normalisers, and variants of HAPPO that normalise nothing."""
+    happo = {"ant_2x4": (100.0, 200.0, 900.0), "halfcheetah_2x3": (1000.0, 1500.0, 1510.0)}
+    ours = {"ant_2x4": 150.0, "halfcheetah_2x3": 450.0}
+    metrics = [write(name, "happo", seed=k, episode_return=x) for name, xs in happo.items() for k, x in enumerate(xs)]
+    metrics += [write(name, "happo", "gamma=0.9", seed=k, episode_return=7e3) for name in happo for k in range(3)]
+    metrics += [write(name, episode_return=x) for name, x in ours.items()]
+    found = scored(metrics).set_index(["algorithm", "scenario"])["return"]["mafocops"]
+    assert found.to_dict() == pytest.approx({"ant_2x4": 0.75, "halfcheetah_2x3": 0.3})
+
+
 def test_of_several_costs_the_worst_decides(write):
     metrics = [write(seed=k, episode_cost=40.0, bound=60.0, violation=6.0) for k in range(2)]
     table = cells(tidy(metrics))["ours"]

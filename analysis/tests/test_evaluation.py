@@ -49,6 +49,12 @@ def test_means_over_episodes_and_medians_over_seeds(write_evaluation):
     assert (rows["runs"] == 3).all()
 
 
+def test_of_skewed_policies_the_median_is_shown_and_of_their_episodes_the_mean(write_evaluation):
+    paths = [write_evaluation(seed=k, episode_return=np.array([0.0, 0.0, 4.0, x])) for k, x in enumerate((8, 12, 996))]
+    rows = evaluation.tidy(evaluation.means(results.evaluations(paths))).set_index("quantity")
+    assert rows.loc["deterministic episode_return", "ours"] == 4.0  # of 3, 4 and 250; the episodes' medians are 2
+
+
 def test_the_table_shows_default_runs_alone(write_evaluation, command, tmp_path):
     paths = [write_evaluation(), write_evaluation(variant="legacy", episode_return=900.0)]
     command(driver, "evaluation", *paths, "--output", tmp_path / "e")

@@ -27,6 +27,14 @@ def test_the_csv_holds_median_and_quartiles_of_the_known_curves(write, command, 
     assert returns["step"].tolist() == [500_000 * k for k in range(1, 21)]
 
 
+def test_the_curve_of_skewed_seeds_is_their_median_and_not_their_mean(write, command, tmp_path):
+    metrics = [write(seed=k, episode_return=x, episode_cost=x / 2) for k, x in enumerate((100.0, 731.0, 3.0, 4.0, 5.0))]
+    drawn, _ = draw(command, tmp_path / "f", *metrics)
+    returns, costs = (drawn[drawn["quantity"] == quantity] for quantity in ("return", "cost"))
+    assert (returns[["low", "median", "high"]] == [4.0, 5.0, 100.0]).all(axis=None)
+    assert (costs[["low", "median", "high"]] == [2.0, 2.5, 50.0]).all(axis=None)
+
+
 def test_the_other_rule_for_a_fall_is_shown_with_the_length_of_the_episodes(write, command, tmp_path):
     hands = {"scenario": "shadowhandover", "episode_return": 4.0}
     lengths = np.arange(75.0, 55.0, -1.0)

@@ -185,6 +185,38 @@ def test_the_papers_ratios_give_back_its_cells_and_averages(write, command, tmp_
     assert (cells["note"] == "").all()
 
 
+# Final returns by seed, none of which has its mean in the middle; HAPPO's differ from scenario to scenario.
+SKEWED = {
+    "ant_2x4": ((100.0, 200.0, 900.0), (50.0, 120.0, 700.0), 0.6),
+    "halfcheetah_2x3": ((1000.0, 1500.0, 1510.0), (300.0, 450.0, 3000.0), 0.3),
+    "manyagent_ant_2x3": ((10.0, 500.0, 520.0), (1.0, 615.0, 616.0), 1.23),
+}
+
+
+@pytest.mark.parametrize("table", SENSITIVITY)
+def test_a_cell_is_the_ratio_of_medians_over_seeds_and_their_mean_that_of_the_ratios(write, command, tmp_path, table):
+    """Neither a ratio of means, nor of sums over scenarios; of HAPPO the default runs alone normalise."""
+    parameter, published, _ = SENSITIVITY[table]
+    metrics = []
+    for scenario, (happo, ours, _) in SKEWED.items():
+        for seed in (2, 0, 1):
+            metrics += [
+                write(scenario, "happo", seed=seed, episode_return=happo[seed], episode_cost=3 * happo[seed]),
+                write(scenario, "happo", "gamma=0.9", seed=seed, episode_return=8000.0, episode_cost=8000.0),
+                write(scenario, "happo", f"{parameter}=0.7", seed=seed, episode_return=9000.0, episode_cost=9000.0),
+                write(scenario, seed=seed, episode_return=ours[seed], episode_cost=123.0),
+                write(scenario, variant=f"{parameter}=0.7", seed=seed, episode_return=2 * ours[seed], episode_cost=7.0),
+                write(scenario, variant="gate=false", seed=seed, episode_return=7000.0, episode_cost=7000.0),
+            ]
+    cells = make(command, tmp_path / table, table, metrics).set_index(["setting", "quantity", "scenario"])["ours"]
+    for scenario, (happo, _, ratio) in SKEWED.items():
+        assert cells[f"{published:g}", "reward", scenario] == pytest.approx(ratio)
+        assert cells["0.7", "reward", scenario] == pytest.approx(2 * ratio)
+        assert cells[f"{published:g}", "cost", scenario] == pytest.approx(123 / (3 * np.median(happo)), rel=1e-5)
+    assert cells[f"{published:g}", "reward", "all"] == pytest.approx(0.71)
+    assert cells["0.7", "reward", "all"] == pytest.approx(1.42)
+
+
 def test_a_normaliser_that_is_not_positive_gives_no_ratio_and_a_note(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_return=-5.0, episode_cost=0.0), write()]
     cells = make(command, tmp_path / "t", "table3", metrics)

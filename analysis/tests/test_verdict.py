@@ -202,7 +202,9 @@ def test_the_share_of_neighbouring_cells_within_a_tolerance_is_the_one_that_its_
         ("more than half", 0.5, [False, False]),
         ("at least half", 0.5, [True, True]),
         ("at most 0.25", 0.25, [True, True]),
+        ("at most 0.25", 0.2501, [False, False]),
         ("above 0.25", 0.25, [False, False]),
+        ("above 0.25", 0.2501, [True, True]),
         ("below 0", -0.1, [True, True]),
         ("below 0", 0.0, [False, False]),
     ],
@@ -314,6 +316,16 @@ def test_a_similarity_is_decided_where_its_interval_allows(factor, expected):
         rows_of_run("ant_2x4", "mappo_l", k, value=1000 - factor * 100 * x) for k, x in enumerate((3, 3.5, 4, 6, 9))
     ]
     found = judge(rows).query("scenario == 'ant_2x4' and setting == 'mappo_l/mappo'").iloc[0]
+    assert found["verdict"] == expected, found
+
+
+@pytest.mark.parametrize(("rival", "expected"), [(755.0, PASS), (745.0, MISS), (1320.0, PASS), (1340.0, MISS)])
+def test_a_similarity_is_decided_just_beside_its_threshold(rival, expected):
+    """A quarter of the larger one, whichever that is: 1000 and 755 are similar, 1000 and 745 are not."""
+    rows = [rows_of_run("ant_2x4", "mappo", k, value=1000.0 + k / 100) for k in range(5)]
+    rows += [rows_of_run("ant_2x4", "mappo_l", k, value=rival + k / 100) for k in range(5)]
+    found = judge(rows).query("scenario == 'ant_2x4' and setting == 'mappo_l/mappo'").iloc[0]
+    assert found["ours"] == pytest.approx(abs(rival - 1000) / max(rival, 1000), abs=1e-3)
     assert found["verdict"] == expected, found
 
 

@@ -127,6 +127,19 @@ def test_speeds_of_this_suite_replace_the_table(folder):
     assert plan.speeds(folder)["ant_2x4", "happo"] == 100
 
 
+def test_of_runs_of_unequal_speed_the_median_counts_and_each_algorithm_by_itself(folder):
+    for seed, seconds in enumerate((1.0, 10.0, 2.0)):  # 1000, 100 and 500 steps a second
+        metrics(folder, seed, [1000, 2000], wall_time=seconds)
+    metrics(folder, 3, [1000], wall_time=0.01)  # its only iteration warms up
+    slow = folder / "runs/ant_2x4/macpo/default/seed0/metrics.csv"
+    slow.parent.mkdir(parents=True)
+    slow.write_text(f"{COLUMNS}\nant_2x4,macpo,2,2000,80\n")
+    assert plan.measured(folder) == {("ant_2x4", "happo"): 500, ("ant_2x4", "macpo"): 25}
+    runs = [(f"{folder}/runs/ant_2x4/{name}/default/seed9/metrics.csv", 10_000, True) for name in ("happo", "macpo")]
+    fast, slow = (run.seconds - plan.START_SECONDS for run in plan.estimate(runs, folder, cores=1))
+    assert (fast, slow) == pytest.approx((20, 400))
+
+
 def test_the_description_counts_only_what_is_ahead(folder):
     here = [metrics(folder, seed, [100]) for seed in range(2)]
     text = plan.describe(planned(here[:1]) + planned(here[1:], ahead=False), cores=8)
