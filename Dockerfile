@@ -11,8 +11,9 @@ COPY . /src
 WORKDIR /src
 RUN pip install --no-cache-dir -c constraints.txt -e '.[dev]' snakemake-storage-plugin-fs
 
-# Any user may run it: the caches of Snakemake and matplotlib lie where everybody can write, results in /scratch.
+# Any user may run it: git tells the commit of somebody else's files only where it is allowed to; the caches of Snakemake,
+# matplotlib and numba lie where everybody can write, results in /scratch.
 ENV XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/matplotlib MUJOCO_GL=egl
-RUN mkdir -p /scratch && chmod 1777 /scratch
+RUN git config --system --add safe.directory /src && mkdir -p /scratch && chmod 1777 /scratch
 WORKDIR /scratch
 ENTRYPOINT ["snakemake", "--snakefile", "/src/Snakefile", "--cores", "all"]

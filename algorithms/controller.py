@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import envs
+from workflow.foreign import Foreign
 
 from . import evaluate
 
@@ -19,7 +20,7 @@ class Controller:
 
     Attributes:
         scenario: what they were trained on.
-        options: of its environment, for `envs.make` and `envs.parallel_env`.
+        options: of its environment, for `envs.make` and `envs.parallel_env`; none of another project's task.
         agents: their names, as in the PettingZoo environment.
     """
 
@@ -27,8 +28,12 @@ class Controller:
         """Take what `evaluate.load` returned."""
         self.scenario = envs.get(record["scenario"])
         self.options = envs.options_in(self.scenario, record["settings"])
-        self.agents = [f"agent_{i}" for i in range(self.scenario.agents)]
-        self._ensemble = ensemble
+        self._ensemble, self._team = ensemble, None
+        if isinstance(self.scenario, Foreign):
+            self._team = evaluate.team_of(self.scenario)
+            self.agents = self._team.agents
+        else:
+            self.agents = [f"agent_{i}" for i in range(self.scenario.agents)]
 
     def __call__(
         self, observation: np.ndarray | Mapping[str, np.ndarray], generator: np.random.Generator | None = None
@@ -36,11 +41,13 @@ class Controller:
         """Return the mean actions, or, with a generator, actions as in training.
 
         Args:
-            observation: (E, N, O) of E worlds, (N, O) of one, or (O,) for each agent by name.
+            observation: (E, N, O) of E worlds, (N, O) of one, or (O,) for each agent by name. In arrays of another
+                project's task shorter observations are padded with zeros; by name they are as the task gives them.
             generator: of the exploration.
 
         Returns:
-            actions in the same form, A in place of O; they may lie beyond [-1, 1], which the motors clamp.
+            actions in the same form, A in place of O. They may lie beyond [-1, 1], which the motors clamp; by name
+            those for another project's task are within its bounds.
 
         Raises:
             ValueError: an agent has no observation, or the shape is another.
@@ -48,6 +55,8 @@ class Controller:
         if isinstance(observation, Mapping):
             if missing := [agent for agent in self.agents if agent not in observation]:
                 raise ValueError(f"no observation of {missing[0]}; give one of each of {', '.join(self.agents)}")
+            if self._team is not None:
+                return self._team.split(self(self._team.stack(observation), generator))
             actions = self(np.stack([observation[agent] for agent in self.agents]), generator)
             return dict(zip(self.agents, actions, strict=True))
         seen = np.asarray(observation, np.float32)
@@ -64,7 +73,7 @@ def load(path: str | Path) -> Controller:
     """Return the controller of a complete run: of its folder, or of the policy.pt in it.
 
     Raises:
-        ValueError: there is no complete run.
+        ValueError: there is no complete run, or another project's task cannot be made.
     """
     path = Path(path)
     return Controller(*evaluate.load(path.parent if path.name == "policy.pt" else path))

@@ -36,7 +36,7 @@ def load(folder: str | Path) -> tuple[dict, object]:
     """Return run.json's record and the `Ensemble` of the final policies.
 
     Raises:
-        ValueError: the folder holds no complete run.
+        ValueError: the folder holds no complete run, or its policies do not fit the task.
     """
     folder = Path(folder)
     path = folder / "policy.pt"
@@ -60,10 +60,24 @@ def load(folder: str | Path) -> tuple[dict, object]:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(f"{path} is not a policy of ours: {reason}") from error
     scenario = envs.get(record["scenario"])
-    sizes = (scenario.agents, scenario.actions_per_agent)
-    if scenario.family != foreign.FAMILY and (len(actors), actors[0].action_size) != sizes:
+    sizes, found = (scenario.agents, scenario.actions_per_agent), (len(actors), actors[0].action_size)
+    if isinstance(scenario, foreign.Foreign):
+        team = team_of(scenario)
+        sizes, found = (*team.shape, team.observation_size), (*found, saved["observation_size"])
+    if found != sizes:
         raise ValueError(f"{path} holds {len(actors)} policies that do not fit {record['scenario']}")
     return record, ensemble
+
+
+def team_of(scenario: foreign.Foreign):
+    """Return the `Team` of another project's task.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    from .run.foreign import ForeignEnv  # PettingZoo and whatever the task needs
+
+    return ForeignEnv(scenario).team
 
 
 def failed(folder: str | Path) -> bool:

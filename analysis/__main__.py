@@ -25,9 +25,9 @@ def make(name: str, paths: list[str], note: str, base: str) -> None:
     """
     made = importlib.import_module(f"analysis.{MODULES[name]}").make(name, paths)
     caption = made.caption(note)
-    if made.table:
+    if made.table is not None:
         artefact.save(made.rows, made.table, caption, name, base, made.more)
-    if made.figure:
+    if made.figure is not None:
         style.save(made.figure, made.rows, caption, base)
 
 

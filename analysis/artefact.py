@@ -24,14 +24,6 @@ BOUND = "bound_"  # how the columns of several bounds begin, beside their sum
 NAMED = 12  # settings with missing runs that a caption names; the manifest of the suite lists them all
 
 
-@dataclass(frozen=True)
-class Printed:
-    """A table as people read it: (group, column) headers, and cells as text."""
-
-    header: Sequence[tuple[str, str]]
-    rows: Sequence[Sequence[str]]
-
-
 def number(value: float, decimals: int) -> str:
     """Return a cell: fixed decimals, zero without sign, or n/a."""
     return MISSING if pd.isna(value) else f"{value:z.{decimals}f}"
@@ -43,10 +35,15 @@ def interval(value: float, low: float, high: float, decimals: int) -> str:
     return number(value, decimals) + between
 
 
-def markdown(table: Printed, caption: str) -> str:
-    """Return the table in Markdown, caption first; group and column share one header cell."""
-    header = [f"{group} {column}".strip() for group, column in table.header]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *table.rows]
+def _heads(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return group and title of each column; the group is empty where a column has none."""
+    return [column if isinstance(column, tuple) else ("", column) for column in table.columns]
+
+
+def markdown(table: pd.DataFrame, caption: str) -> str:
+    """Return a table of text in Markdown, caption first; group and title share one header cell."""
+    header = [f"{group} {title}".strip() for group, title in _heads(table)]
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *table.to_numpy()]
     return f"{caption}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -56,17 +53,17 @@ def _escape(text: str) -> str:
     return r"$\nu_{\max}$".join(parts)
 
 
-def latex(table: Printed, caption: str, label: str) -> str:
-    """Return the table as a LaTeX float that needs the packages booktabs and graphicx."""
-    frame = pd.DataFrame(list(table.rows), columns=pd.MultiIndex.from_tuples(table.header), dtype=object)
+def latex(table: pd.DataFrame, caption: str, label: str) -> str:
+    """Return a table of text as a LaTeX float that needs the packages booktabs and graphicx."""
     text = (
-        frame.style.format(_escape)
+        table.set_axis(pd.MultiIndex.from_tuples(_heads(table)), axis=1)
+        .style.format(_escape)
         .format_index(_escape, axis=1)
         .hide(axis="index")
         .to_latex(
             hrules=True,
             multicol_align="c",
-            column_format="l" + "r" * (len(table.header) - 1),
+            column_format="l" + "r" * (table.shape[1] - 1),
             position_float="centering",
             caption=_escape(caption.removeprefix(f"Table {label[-1]}. ")),  # LaTeX numbers tables itself
             label=f"tab:{label}",
@@ -76,7 +73,7 @@ def latex(table: Printed, caption: str, label: str) -> str:
     return wide.replace(r"\end{tabular}", r"\end{tabular}}", 1)
 
 
-def save(rows: pd.DataFrame, table: Printed, caption: str, label: str, base: str | Path, more: str = "") -> None:
+def save(rows: pd.DataFrame, table: pd.DataFrame, caption: str, label: str, base: str | Path, more: str = "") -> None:
     """Write BASE.csv, BASE.md (with `more` below the table), BASE.tex and BASE.caption.txt."""
     counts = {name: "Int64" for name in ("runs", "steps") if name in rows}
     contents = {
@@ -110,12 +107,9 @@ def named(missing: Sequence[str]) -> str:
     """Return the runs of metrics files in words: "ant_2x4/happo/default (seed0, seed1)"; the first NAMED of them."""
     found: dict[str, list[str]] = {}
     for file in missing:
-        try:
-            place = layout.place_of(file)
-            setting, last = place.setting, place.last
-        except ValueError:  # a file of somebody else's
-            setting, last = "/".join(Path(file).absolute().parent.parts[1:-1]), Path(file).absolute().parent.name
-        found.setdefault(setting, []).append(last)
+        place, folder = layout.place_if_any(file), Path(file).absolute().parent
+        setting = place.setting if place else str(folder.parent).removeprefix("/")  # of a file of somebody else's
+        found.setdefault(setting, []).append(place.last if place else folder.name)
     texts = [f"{setting} ({', '.join(each)})" for setting, each in found.items()]
     more = [f"{len(texts) - NAMED} more settings"] if len(texts) > NAMED else []
     return ", ".join(texts[:NAMED] + more)
@@ -132,7 +126,7 @@ class Artefact:
         missing: files of runs that have failed.
         remarks: what follows the sentences on the runs.
         figure: a drawing without caption.
-        table: a table as people read it.
+        table: a table as people read it: text in its cells, a title or (group, title) above each column.
         noun: what tells the runs of one setting apart, "seed" or "repeat".
         published: steps per run in the paper.
         more: text below the table in Markdown.
@@ -144,51 +138,41 @@ class Artefact:
     missing: Sequence[str] = ()
     remarks: Sequence[str] = ()
     figure: Figure | None = None
-    table: Printed | None = None
+    table: pd.DataFrame | None = None
     noun: str = "seed"
     published: int = PUBLISHED_STEPS
     more: str = ""
 
     def caption(self, note: str) -> str:
         """Return the whole caption, with `note` as its last sentence."""
-        rests_on = "" if self.runs is None else coverage(self.runs, self.missing, self.noun, self.published)
+        rests_on = "" if self.runs is None else self._coverage(self.runs)
         return " ".join(filter(None, [self.says, rests_on, *self.remarks, note]))
 
-
-def coverage(
-    runs: pd.DataFrame, missing: Sequence[str] = (), noun: str = "seed", published: int = PUBLISHED_STEPS
-) -> str:
-    """Return the sentences on steps, seeds and missing runs of an artefact.
-
-    Args:
-        runs: one row per run, as from `results.runs`.
-        missing: metrics files of runs that have failed, which are named.
-        noun: what tells the runs of one setting apart, "seed" or "repeat".
-        published: steps per run in the paper.
-    """
-    expected, less = len(runs) + len(missing), len(missing)
-    names = f": {named(missing)}" if missing else ""
-    absent = f"{less} of {count(expected, 'run')} missing (failed or not run){names}." if less else ""
-    if runs.empty:
-        return absent
-    longest = runs["steps"].max()  # NaN where no record says it
-    seeds = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size()
-    noun = noun if seeds.max() == 1 else f"{noun}s"
-    trained = f"{steps(int(longest)).capitalize()}, " if pd.notna(longest) else ""
-    sentences = [f"{trained}{span(seeds)} {noun}."]
-    if longest < WHOLE * published:
-        sentences.append(f"Shortened runs: not comparable with the {steps(published)} of the paper.")
-    sentences.append(absent or f"{count(len(runs), 'run')}, none missing.")
-    unfinished = int((~runs["whole"]).sum())
-    if unfinished:
-        sentences.append(f"{count(unfinished, 'run')} ended early.")
-    if noun.startswith("seed") and "final_cost" in runs and (silent := int(runs["final_cost"].isna().sum())):
-        sentences.append(f"No episode has ended in {count(silent, 'run')}.")
-    return " ".join(filter(None, [*sentences, bounds(runs)]))
+    def _coverage(self, runs: pd.DataFrame) -> str:
+        """Return the sentences on steps, seeds and missing runs."""
+        every = count(len(runs) + len(self.missing), "run")
+        names = named(self.missing)
+        absent = f"{len(self.missing)} of {every} missing (failed or not run): {names}." if self.missing else ""
+        if runs.empty:
+            return absent
+        longest = runs["steps"].max()  # NaN where no record says it
+        seeds = runs.groupby(["scenario", "algorithm", "variant"], observed=True).size()
+        noun = self.noun if seeds.max() == 1 else f"{self.noun}s"
+        trained = f"{steps(int(longest)).capitalize()}, " if pd.notna(longest) else ""
+        sentences = [f"{trained}{span(seeds)} {noun}."]
+        if longest < WHOLE * self.published:
+            sentences.append(f"Shortened runs: not comparable with the {steps(self.published)} of the paper.")
+        sentences.append(absent or f"{count(len(runs), 'run')}, none missing.")
+        unfinished = int((~runs["whole"]).sum())
+        if unfinished:
+            sentences.append(f"{count(unfinished, 'run')} ended early.")
+        if self.noun == "seed" and "final_cost" in runs and (silent := int(runs["final_cost"].isna().sum())):
+            sentences.append(f"No episode has ended in {count(silent, 'run')}.")
+        return " ".join(filter(None, [*sentences, bounds(runs)]))
 
 
 def bounds(runs: pd.DataFrame) -> str:
-    """Return the sentence on the bounds of runs with several costs, whose sum is what figures and tables show."""
+    """Return the sentence on the bounds of runs with several costs."""
     texts = {}
     for row in runs.drop_duplicates(["scenario", "variant"]).itertuples() if "file" in runs else ():
         header, *values = files.rows(row.file, "a file of a run")
@@ -197,4 +181,8 @@ def bounds(runs: pd.DataFrame) -> str:
         if each:
             texts.setdefault(", ".join(each), []).append(f"{row.scenario}/{row.variant}")
     told = [f"{each} ({', '.join(names[:NAMED])})" for each, names in texts.items()]
-    return f"Cost and bound are sums over several costs; bounds: {'; '.join(told)}." if told else ""
+    return (
+        f"Several costs; where they are not shown each, cost and bound are sums; bounds: {'; '.join(told)}."
+        if told
+        else ""
+    )

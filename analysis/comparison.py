@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results, scores, statistics
-from analysis.artefact import Printed
 from analysis.results import ALL, MODES, order
 from workflow import layout
 
@@ -87,14 +86,14 @@ def _cell(row: pd.Series) -> str:
     return "never" if np.isinf(value) else artefact.interval(value, low, high, decimals=2)
 
 
-def _printed(rows: pd.DataFrame, head: str, titles: Mapping[str, str]) -> Printed:
+def _printed(rows: pd.DataFrame, head: str, titles: Mapping[str, str]) -> pd.DataFrame:
     """Return one line per algorithm or pair, one column per quantity with a title."""
     lines = []
     for setting, own in rows.groupby("setting", sort=False):
         cells = own.set_index("quantity", drop=False)
         name = OVER.join(map(results.label, setting.split(OVER)))
         lines.append([name, *(_cell(cells.loc[quantity]) for quantity in titles)])
-    return Printed([("", title) for title in (head, *titles.values())], lines)
+    return pd.DataFrame(lines, columns=[head, *titles.values()])
 
 
 def _says(runs: pd.DataFrame, known: Container[str]) -> str:
@@ -156,8 +155,8 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     evaluations = [path for path in paths if Path(path).name.endswith(layout.EVALUATION)]
     metrics = [path for path in paths if path not in set(evaluations)]
     frame = results.read(metrics)
-    runs = scores.of_runs(frame, results.evaluations(evaluations) if evaluations else None)
     every, missing = results.runs(results.default(frame)), results.missing(metrics, frame)
+    runs = scores.of_runs(frame, every, results.evaluations(evaluations) if evaluations else None)
     if name == "comparison_pairs":
         rows = pairs(runs)
         titles = {quantity: title for quantity, (_, title) in (PROBABILITIES | DIFFERENCES).items()}

@@ -5,7 +5,7 @@ Lines are medians over seeds, bands 25-75 % percentiles.
 Figures 2 to 5 and those of the hands have one line per algorithm, Figure 6 one line per safety bound of MAFOCOPS; the
 published bound is the default run there, and the other bounds are ours because the supplement does not print its own.
 The other figures have two lines per algorithm: the default and, dashed, a variant: the errors of the original code, or
-the other value of one setting.
+the other value of one setting. Where a task has several costs each has a row of panels, with its own bound.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import artefact, results, statistics, style
+from analysis import artefact, costs, results, statistics, style
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
 
 # Figures that show a variant beside the default, and what the names of their variants match.
 BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
 SAFETY = "figure6"
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
-TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG"}
+TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",
@@ -45,7 +45,8 @@ REMARKS = {
     "nu_reading": "Minibatch: nu moves before every minibatch step. Iteration: once per agent and iteration.",
 }
 POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations
-QUANTITIES = {"return": ("episode_return", "Episode return"), "cost": ("episode_cost", "Episode cost")}
+COST = "cost"
+QUANTITIES = {"return": ("episode_return", "Episode return"), COST: ("episode_cost", "Episode cost")}
 LENGTH = {"length": ("episode_length", "Episode length")}
 SHORT = 1_000_000  # below this many steps the axis counts thousands
 
@@ -137,7 +138,7 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame, lines: Sequence[Line]) -> None:
             axis.fill_between(curve["x"], curve["low"], curve["high"], color=line.colour, alpha=0.18, linewidth=0)
     axis.set_xlim(0, panel["x"].max())
     ends = _ends(panel, lines)
-    if (panel["quantity"] == "cost").all():
+    if panel["quantity"].str.startswith(COST).all():
         bounds = panel.drop_duplicates("bound").set_index("line")["bound"]
         for line in lines:  # a bound that all share is drawn once: overlaid dashes look solid in print
             if line.key in bounds.index:
@@ -186,10 +187,25 @@ def _lines(drawn: pd.DataFrame, name: str) -> list[Line]:
     return algorithm_lines(keys)
 
 
+def _by_cost(frame: pd.DataFrame, line: str, quantities: Mapping) -> tuple[pd.DataFrame, Mapping]:
+    """Return `curves` and the quantities it shows: in place of the cost each of several."""
+    found = {" ".join(filter(None, [COST, name])): each for name, each in costs.each(frame)}
+    if found.keys() == {COST}:
+        return curves(frame, line, quantities), quantities
+    column, title = quantities[COST]
+    each = {key: (column, key.replace(COST, title, 1)) for key in found}
+    others = {key: what for key, what in quantities.items() if key != COST}
+    parts = [curves(frame, line, others), *(curves(found[key], line, {key: each[key]}) for key in found)]
+    shown = [(key, {key: what} if key != COST else each) for key, what in quantities.items()]
+    return pd.concat(parts, ignore_index=True), {key: what for _, part in shown for key, what in part.items()}
+
+
 def _says(name: str, drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Return what is shown."""
     title = name.capitalize().replace("_", " ") if name in BESIDE else name.replace("figure", "Figure ")
     title, where = TITLES.get(name, title), ("top", "middle" if name == OTHER_FALL else "bottom")
+    if drawn["quantity"].str.startswith(f"{COST} ").any():
+        where = ("top", "below, each cost by itself")
     what = "Episode return ({}) and cost ({})".format(*where) + SUBJECTS.get(name, "")
     what += "".join(f", {variant}" for variant in runs["variant"].unique() if name == OTHER_FALL)
     dashes = {SAFETY: "dashed in the same colour"}.get(name, "dashed in grey" if name in BESIDE else "dashed")
@@ -209,7 +225,7 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     selected, line = _select(frame, name)
     runs, missing = results.runs(selected), results.missing(paths, frame)
     quantities = QUANTITIES | (LENGTH if name == OTHER_FALL else {})
-    drawn = curves(selected, line, quantities)
+    drawn, quantities = _by_cost(selected, line, quantities)
     present = [scenario for scenario in SCENARIOS if scenario in set(runs["scenario"])]
     absent = [scenario for scenario in results.scenarios_of(missing) if scenario not in present]
     titles = ", ".join(SCENARIOS[scenario].title for scenario in absent)

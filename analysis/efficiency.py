@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results
-from analysis.artefact import Printed
 from analysis.statistics import estimate, median, pooled
-from envs.scenarios import SCENARIOS
+from envs.scenarios import PAPER, SCENARIOS
 from workflow.layout import DEFAULT
 
 SPEEDS = ["fps", "fps_collect", "fps_update"]
@@ -171,7 +170,7 @@ def tidy(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("scenario", key=lambda names: names.map(rank.index), kind="stable", ignore_index=True)
 
 
-def _printed(table: str, rows: pd.DataFrame) -> Printed:
+def _printed(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the printed layout; scenarios without any measurement are left to the caption."""
     source, ours, paper = SOURCES[table], {}, {}
     for row in rows.itertuples():
@@ -191,7 +190,7 @@ def _printed(table: str, rows: pd.DataFrame) -> Printed:
         )
         lines.append([SCENARIOS[scenario].title, *cells])
     titles = [(group, source.title if name == RATIO else results.label(name)) for group, name, _ in columns]
-    return Printed([("", "Scenario"), *titles], lines)
+    return pd.DataFrame(lines, columns=[("", "Scenario"), *titles])
 
 
 def hardware(paths: Sequence[str]) -> str:
@@ -223,6 +222,8 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     rows = tidy(name, frame)
     present = measured_scenarios(rows)
     absent = [SCENARIOS[scenario].title for scenario in dict.fromkeys(rows["scenario"]) if scenario not in present]
+    if present and not set(PAPER) & set(present):  # a suite of other tasks
+        absent = []
     return artefact.Artefact(
         rows,
         CAPTIONS[name].format(INTERVAL if rows["low"].notna().any() else ""),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis import artefact, results, statistics
-from analysis.artefact import Printed
 from analysis.results import IDENTITY, MODES, PER_COST
 from envs.scenarios import SCENARIOS
 from workflow.layout import DEFAULT
@@ -75,7 +74,7 @@ def _cell(row: pd.Series, decimals: int) -> str:
     return artefact.interval(row["ours"], row["low"], row["high"], decimals)
 
 
-def _printed(rows: pd.DataFrame) -> Printed:
+def _printed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one line per scenario, algorithm and mode; columns of single costs where there are several."""
     split = rows["quantity"].astype(str).str.split(" ", n=1)
     rows = rows.assign(mode=split.str[0], column=split.str[1])
@@ -91,7 +90,7 @@ def _printed(rows: pd.DataFrame) -> Printed:
         policy = " ".join(filter(None, [results.label(algorithm), variant]))
         lines.append([f"{SCENARIOS[scenario].title}: {policy}", mode, *values])
     titles = ["Final policy of", "acting", *(title for title, _ in shown.values())]
-    return Printed([("", title.capitalize()) for title in titles], lines)
+    return pd.DataFrame(lines, columns=[title.capitalize() for title in titles])
 
 
 def _says(frame: pd.DataFrame, found: pd.DataFrame) -> str:

@@ -151,8 +151,9 @@ def _usual(found: Sequence[Mapping]) -> dict[str, dict[str, str]]:
 def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return one row of the list of runs."""
     common = usual.get(str(run["algorithm"]), {})
+    place = layout.place_if_any(run["path"])
     return {
-        "Run": _name(run["path"]),
+        "Run": place.folder if place else str(Path(run["path"]).parent),
         "Status": _state(run),
         "Steps": f"{run['steps']:,}" if run["steps"] else "",
         "Task": str(run["task_version"] or ""),
@@ -161,14 +162,6 @@ def _row(run: Mapping, usual: Mapping[str, Mapping[str, str]]) -> dict[str, str]
         "Law hash": (run["law_hash"] or "")[:_HASH],
         "SHA-256": (run["sha256"] or "")[:_HASH],
     }
-
-
-def _name(path: str) -> str:
-    """Return the folder of a run in that of its suite; of a file in no run's folder, its own folder."""
-    try:
-        return layout.place_of(path).folder
-    except ValueError:
-        return str(Path(path).parent)
 
 
 def _made_with(run: Mapping) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Return against cost, one panel per scenario: which algorithm is best among those that keep the bound.
 
 Points are final performance (mean over the last tenth of the steps): one small point per seed, one large one at the
-medians of each algorithm. To the right of the dashed bound no return makes up for the cost.
+medians of each algorithm. To the right of the dashed bound no return makes up for the cost. Where a task has several
+costs each has a panel of its own.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
-from analysis import artefact, results, style
+from analysis import artefact, costs, results, style
 from envs.scenarios import SCENARIOS
 
 COLUMNS = ["scenario", "algorithm", "seed", "bound", "final_return", "final_cost", "median_return", "median_cost"]
@@ -30,14 +31,21 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the whole default runs that finished an episode, in the usual order.
 
     Returns:
-        COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds.
+        COLUMNS: one row per run, its final return and cost, and beside them the medians over the seeds. With several
+        costs one row for each, and its name in the column `cost`.
     """
-    runs = results.runs(results.ordered(results.default(frame)))
+    parts = [_tidy(each).assign(cost=name) for name, each in costs.each(results.default(frame))]
+    tidied = pd.concat(parts).sort_values("scenario", kind="stable", ignore_index=True)
+    return tidied if tidied["cost"].any() else tidied[COLUMNS]
+
+
+def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    runs = results.runs(frame)
     runs = runs[runs["whole"]].dropna(subset=["final_return", "final_cost"])
     runs = runs.sort_values(["scenario", "algorithm", "seed"])
     seeds = runs.groupby(["scenario", "algorithm"], observed=True)
     medians = {f"median_{name}": seeds[f"final_{name}"].transform("median") for name in ("return", "cost")}
-    return runs.assign(**medians)[COLUMNS].reset_index(drop=True)
+    return runs.assign(**medians)[COLUMNS]
 
 
 def _medians(panel: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +75,6 @@ def _draw_panel(axis: Axes, panel: pd.DataFrame) -> None:
     axis.margins(y=0.12)
     top = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
     axis.annotate(f"bound {bound:g}", (bound, 1), (3, -9), **top, fontsize=style.SIZE, color=style.INK)
-    axis.set_title(SCENARIOS[panel["scenario"].iloc[0]].title)
 
 
 def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
@@ -79,14 +86,15 @@ def _name_medians(axis: Axes, panel: pd.DataFrame) -> None:
 
 
 def draw(drawn: pd.DataFrame) -> Figure:
-    """Draw one panel per scenario of a frame from `tidy`."""
-    names = list(dict.fromkeys(drawn["scenario"]))
+    """Draw one panel per scenario and cost of a frame from `tidy`."""
+    panels = dict(list(drawn.groupby(["scenario", *drawn.columns[len(COLUMNS) :]], observed=True, sort=False)))
+    names = list(panels)
     figure, axes = style.panels(-(-len(names) // PER_ROW) or 1, min(len(names), PER_ROW) or 1, PANEL, GAP, "none")
     for axis in axes.flat[len(names) :]:
         axis.remove()
-    for axis, scenario in zip(axes.flat, names, strict=False):
-        panel = drawn[drawn["scenario"] == scenario]
+    for axis, (name, panel) in zip(axes.flat, panels.items(), strict=False):
         _draw_panel(axis, panel)
+        axis.set_title(": ".join(filter(None, [SCENARIOS[name[0]].title, *name[1:]])))
         _name_medians(axis, panel)
         axis.set(xlabel="Final cost", ylabel="Final return" if axis in axes[:, 0] else "")
     return figure

@@ -176,8 +176,8 @@ def draw_seeds(drawn: pd.DataFrame) -> Figure:
 def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
     """Return one of the two figures of metrics files."""
     frame = results.read(paths)
-    runs = scores.of_runs(frame)
     every, missing = results.runs(results.default(frame)), results.missing(paths, frame)
+    runs = scores.of_runs(frame, every)
     if name == "comparison_seeds":
         drawn = agreement(runs)
         return artefact.Artefact(drawn, OF_SEEDS, every, missing, figure=draw_seeds(drawn))

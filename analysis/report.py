@@ -4,7 +4,7 @@
         --scenarios ant_2x4 --algorithms mafocops happo --artefacts results/quick/figures/figure2.svg FILE ... \
         --verdict results/quick/verdict.csv --manifest results/quick/manifest.json --videos FILE ... --output FILE
 
-The page is `page/report.html.j2` with its style and its script; the same inputs give the same bytes.
+The page is `page/report.html.j2` with its style and its script; the same files give the same bytes.
 """
 
 import argparse

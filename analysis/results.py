@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import cache as stored
-from analysis import files
+from analysis import cache, files
 from analysis.statistics import final_performance
 from envs import scenarios
 from workflow import foreign, layout
@@ -31,7 +30,6 @@ PER_COST = "episode_cost_"  # how the columns of several costs begin, beside the
 SPEEDS = ["physics", "collect", "update", "end_to_end"]
 MEASURED = ["scenario", "algorithm", "threads", *SPEEDS, "ratio", "peak_rss_mib"]
 
-UNKNOWN = "unknown"  # task version of a run recorded before there were any
 NAMED = 4  # files that an error names before it only counts
 
 ALL = "all"  # the scenario of a mean over scenarios
@@ -79,7 +77,7 @@ def one_task_version(records: dict[str, dict | None]) -> None:
     versions: dict[str, list[str]] = {}
     for name, found in records.items():
         if found is not None:
-            versions.setdefault(str(found.get("task_version") or UNKNOWN), []).append(name)
+            versions.setdefault(str(found.get("task_version") or "unknown"), []).append(name)
     if len(versions) < 2:
         return
     parts = []
@@ -125,21 +123,23 @@ def missing(paths: Sequence[str | Path], frame: pd.DataFrame) -> list[str]:
     return [path for path in dict.fromkeys(map(str, paths)) if path not in found]
 
 
-def check_identity(path: str | Path, frame: pd.DataFrame) -> None:
-    """Raise ValueError unless the rows of a file describe one run of a known scenario."""
-    for column in IDENTITY:
+def _identity(path: str, frame: pd.DataFrame, columns: Sequence[str] = IDENTITY) -> list:
+    """Return which run of a known scenario the rows of a file describe; empty without any.
+
+    Raises:
+        ValueError: they describe several, or none.
+    """
+    for column in columns if len(frame) else ():
         values = frame[column].unique()
         if len(values) != 1 or pd.isna(values[0]):
             raise ValueError(f"{path} must hold one {column} throughout, not {', '.join(map(str, values))}")
-    _check_scenario(path, frame["scenario"].iloc[0])
-
-
-def _check_scenario(path: str | Path, name: str) -> None:
-    record(path)  # of a task of another project, which it makes known
-    try:
-        scenarios.get(name)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        if column == "scenario":
+            record(path)  # of a task of another project, which it makes known
+            try:
+                scenarios.get(values[0])
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+    return list(next(frame[columns].itertuples(index=False, name=None), ()))
 
 
 def _check_distinct(heads: pd.DataFrame, keys: Sequence[str], what: str) -> None:
@@ -149,32 +149,20 @@ def _check_distinct(heads: pd.DataFrame, keys: Sequence[str], what: str) -> None
         raise ValueError(f"{twice['file'].iloc[0]} and {twice['file'].iloc[1]} hold the same {what}")
 
 
-def _read_one(path: str) -> pd.DataFrame:
-    """Return the known columns of one metrics file, checked; optional columns that are absent are filled with NaN."""
+def _read_metrics(path: str) -> cache.Entry:
+    """Return one metrics file, checked: its identity, and its NUMBERS (rows, columns), NaN in a column it lacks."""
     text = files.table(path, "a metrics file", REQUIRED, REQUIRED + OPTIONAL)
     numbers = {name: files.numbers(path, text[name], whole=name in COUNTS) for name in text if name not in TEXT}
-    frame = text.assign(**numbers).reindex(columns=REQUIRED + OPTIONAL)
-    if not frame.empty:
-        check_identity(path, frame)
-        if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
-            raise ValueError(f"{path} must have growing values in column 'step'")
-    return frame
-
-
-def _compact(path: str) -> stored.Entry:
-    """Return one metrics file as what the cache holds: its identity, and its NUMBERS (rows, columns)."""
-    frame = _read_one(path)
-    return stored.Entry(_identity(frame), frame[NUMBERS].to_numpy(float))
-
-
-def _identity(frame: pd.DataFrame) -> list:
-    """Return which run the rows of a file belong to; empty without any."""
-    return [*map(str, frame[TEXT].iloc[0]), int(frame["seed"].iloc[0])] if len(frame) else []
+    frame = text.assign(**numbers)
+    identity = _identity(path, frame)
+    if not frame["step"].is_monotonic_increasing or not frame["step"].is_unique:
+        raise ValueError(f"{path} must have growing values in column 'step'")
+    return cache.Entry(identity, frame.reindex(columns=NUMBERS).to_numpy(float))
 
 
 def _entries(
-    paths: Sequence[str | Path], parse: Callable[[str], stored.Entry]
-) -> tuple[pd.DataFrame, list[stored.Entry], dict[str, dict | None]]:
+    paths: Sequence[str | Path], parse: Callable[[str], cache.Entry]
+) -> tuple[pd.DataFrame, list[cache.Entry], dict[str, dict | None]]:
     """Return what several files of runs hold, those without a row left out.
 
     Returns:
@@ -184,7 +172,7 @@ def _entries(
         ValueError: a file is damaged, or runs differ in the version of the task.
     """
     paths = list(dict.fromkeys(map(str, paths)))
-    pairs = zip(paths, stored.entries(paths, parse), strict=True)
+    pairs = zip(paths, cache.entries(paths, parse), strict=True)
     found = {path: entry for path, entry in pairs if len(entry.numbers)}
     records = {path: record(path) for path in found}
     one_task_version(records)
@@ -193,7 +181,7 @@ def _entries(
     return heads.astype({"file": "category", "variant": "category", "seed": np.int64}), list(found.values()), records
 
 
-def _repeated(heads: pd.DataFrame, entries: Sequence[stored.Entry]) -> pd.DataFrame:
+def _repeated(heads: pd.DataFrame, entries: Sequence[cache.Entry]) -> pd.DataFrame:
     """Return the row of each run as many times as its file has rows."""
     return heads.loc[heads.index.repeat([len(entry.numbers) for entry in entries])].reset_index(drop=True)
 
@@ -212,7 +200,7 @@ def read(paths: Sequence[str | Path], repeats: bool = False) -> pd.DataFrame:
         ValueError: a file is damaged, lacks a column or holds a value of the wrong type, two files hold the same run,
             or runs differ in the version of the task.
     """
-    heads, entries, _ = _entries(paths, _compact)
+    heads, entries, _ = _entries(paths, _read_metrics)
     if not repeats:
         _check_distinct(heads, IDENTITY, "run")
     frame = _repeated(heads, entries)
@@ -247,14 +235,12 @@ def runs(frame: pd.DataFrame) -> pd.DataFrame:
 
 def by_run(frame: pd.DataFrame, *columns: str) -> list[tuple[np.ndarray, ...]]:
     """Return the values of some columns run by run, in the order in which the runs appear."""
+    if frame.empty:
+        return []
     codes, _ = pd.factorize(frame["file"])
-    if not (np.diff(codes) >= 0).all():  # the rows of a run lie together unless somebody has sorted them
-        frame = frame.iloc[np.argsort(codes, kind="stable")]
-        codes = np.sort(codes)
-    cuts = np.flatnonzero(np.diff(codes)) + 1
-    return (
-        list(zip(*(np.split(frame[column].to_numpy(), cuts) for column in columns), strict=True)) if len(frame) else []
-    )
+    rows = np.argsort(codes, kind="stable")
+    cuts = np.flatnonzero(np.diff(codes[rows])) + 1
+    return list(zip(*(np.split(frame[column].to_numpy()[rows], cuts) for column in columns), strict=True))
 
 
 COUNTED = ("seed", "episode", "episode_length", "longest_unsafe")  # whole numbers of an evaluation
@@ -263,26 +249,19 @@ EPISODES = ["mode", *COUNTED[1:], "bound", "episode_return", "episode_cost", "vi
 EVALUATED = [*IDENTITY, *EPISODES]
 
 
-def _read_evaluation(path: str) -> stored.Entry:
+def _read_evaluation(path: str) -> cache.Entry:
     """Return the episodes of one file, checked: its identity and the names of further columns, and the numbers."""
     text = files.table(path, "an evaluation file", EVALUATED)
     more = [name for name in text if name.startswith(PER_COST) or name in OUTCOMES]
     wanted = ("seed", *EPISODES[1:], *more)
     frame = text.assign(**{name: files.numbers(path, text[name], whole=name in COUNTED) for name in wanted})
-    if len(frame):
-        check_identity(path, frame)
+    identity = _identity(path, frame)
     if wrong := set(frame["mode"].fillna("")) - set(MODES):
         raise ValueError(f"{path} holds the mode {min(wrong)!r}: choose from {', '.join(MODES)}")
     if frame.duplicated(["mode", "episode"]).any():
         raise ValueError(f"{path} holds an episode twice")
     frame = frame.assign(mode=frame["mode"].map(MODES.index))
-    return stored.Entry([*_identity(frame), *more], frame[[*EPISODES, *more]].to_numpy(float))
-
-
-def _steps(found: dict | None) -> float:
-    """Return the environment steps a policy was trained for; NaN where its record does not say."""
-    steps = (found or {}).get("steps")
-    return float(steps) if isinstance(steps, int) else float("nan")
+    return cache.Entry([*identity, *more], frame[[*EPISODES, *more]].to_numpy(float))
 
 
 def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -303,7 +282,8 @@ def evaluations(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     heads, entries, records = _entries(paths, _read_evaluation)
     _check_distinct(heads, IDENTITY, "run")
-    heads["steps"] = [_steps(found) for found in records.values()]
+    steps = [(found or {}).get("steps") for found in records.values()]
+    heads["steps"] = [float(number) if isinstance(number, int) else np.nan for number in steps]
     each = [pd.DataFrame(numbers, columns=[*EPISODES, *identity[len(IDENTITY) :]]) for identity, numbers in entries]
     frame = _repeated(heads, entries).join(pd.concat(each or [pd.DataFrame(columns=EPISODES)], ignore_index=True))
     return frame.assign(mode=frame["mode"].map(dict(enumerate(MODES))))
@@ -318,7 +298,7 @@ def _read_measurement(path: str) -> pd.DataFrame:
         text, frame[column] = frame[column].iloc[0], files.numbers(path, frame[column])
         if not (np.isfinite(frame[column].iloc[0]) and frame[column].iloc[0] > 0):
             raise ValueError(f"{path} holds {text!r} in column {column!r}, which should be above 0")
-    _check_scenario(path, frame["scenario"].iloc[0])
+    _identity(path, frame, MEASURED[:2])
     return frame[MEASURED].assign(file=path)
 
 
@@ -342,10 +322,5 @@ def measurements(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 def scenarios_of(paths: Iterable[str]) -> list[str]:
     """Return the scenarios of runs that left no row, in the usual order, as far as their folders tell."""
-    found = set()
-    for path in paths:
-        try:
-            found.add(layout.place_of(path).scenario)
-        except ValueError:
-            continue
+    found = {place.scenario for place in map(layout.place_if_any, paths) if place}
     return [name for name in scenarios.SCENARIOS if name in found]

@@ -11,16 +11,6 @@ from analysis import results, statistics
 from analysis.results import IDENTITY, MODES
 
 
-def _training(steps: np.ndarray, violations: np.ndarray) -> dict[str, float]:
-    """Return what the iterations of one run say about its violations."""
-    known = violations[np.isfinite(violations)]
-    return {
-        "final_violation": statistics.final_performance(steps, violations),
-        "training_violation": (known > 0).mean() if len(known) else np.nan,
-        "feasible_from": statistics.lasting_feasibility(steps, violations),
-    }
-
-
 def _final_policy(evaluated: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run with its share of violating episodes in each mode, e.g. `violation_stochastic`."""
     above = evaluated.assign(above=evaluated["violation"] > 0)
@@ -29,13 +19,14 @@ def _final_policy(evaluated: pd.DataFrame) -> pd.DataFrame:
     return shares.reindex(columns=list(MODES)).add_prefix("violation_").reset_index()
 
 
-def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.DataFrame:
+def of_runs(frame: pd.DataFrame, runs: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the scores of the default runs that are whole.
 
     A violation is the episode cost minus the bound, of several costs the worst: positive means violated.
 
     Args:
         frame: rows of metrics files as from `results.read`.
+        runs: the default ones among them, as from `results.runs`.
         evaluated: rows of evaluation files as from `results.evaluations`; None: no policy was evaluated.
 
     Returns:
@@ -49,11 +40,12 @@ def of_runs(frame: pd.DataFrame, evaluated: pd.DataFrame | None = None) -> pd.Da
         `violation_stochastic`, `violation_deterministic`: share of evaluated episodes above the bound.
         `rank`: rank within the scenario, feasibility first.
     """
-    frame = results.default(frame)
-    trained = [_training(*run) for run in results.by_run(frame, "step", "violation")]
-    added = pd.DataFrame(trained, columns=["final_violation", "training_violation", "feasible_from"], dtype=float)
-    runs = results.runs(frame).join(added).astype({"scenario": str, "algorithm": str})
-    runs = runs[runs["whole"]].reset_index(drop=True)
+    trained = results.by_run(results.default(frame), "step", "violation")
+    measured = {"final_violation": statistics.final_performance, "feasible_from": statistics.lasting_feasibility}
+    runs = runs.assign(**{name: [measure(*run) for run in trained] for name, measure in measured.items()})
+    above = frame["violation"].gt(0).where(frame["violation"].notna()).astype(float)
+    runs["training_violation"] = runs["file"].map(above.groupby(frame["file"], observed=True).mean()).astype(float)
+    runs = runs[runs["whole"]].reset_index(drop=True).astype({"scenario": str, "algorithm": str})
     medians = runs[runs["algorithm"].eq("happo")].groupby("scenario")["final_return"].median()
     violation = runs["final_violation"]
     runs = runs.assign(

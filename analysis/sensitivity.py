@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import artefact, results
-from analysis.artefact import Printed
 from analysis.results import ALL
 from analysis.statistics import estimate, median
 from envs.scenarios import SCENARIOS
@@ -117,7 +116,7 @@ def _text_of(cell: pd.Series) -> str:
     return f"{artefact.number(cell['ours'], 3)}{flag} ({artefact.number(cell['paper'], 3)})"
 
 
-def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
+def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Return the layout of the paper: one line per value, return and cost of every scenario."""
     titles = {name: SCENARIOS[name].title for name in columns} | {ALL: "All envs"}
     cells = rows.set_index(["setting", "scenario", "quantity"])
@@ -125,7 +124,7 @@ def _printed(table: str, rows: pd.DataFrame, columns: Sequence[str]) -> Printed:
     header = [("", TABLES[table][2]), *((titles[scenario], quantity.capitalize()) for scenario, quantity in keys)]
     values = list(dict.fromkeys(rows["setting"]))
     lines = [[value.replace("inf", "∞"), *(_text_of(cells.loc[value, *key]) for key in keys)] for value in values]
-    return Printed(header, lines)
+    return pd.DataFrame(lines, columns=header)
 
 
 def _remarks(rows: pd.DataFrame) -> list[str]:

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import artefact, efficiency, results, style
-from analysis.artefact import Printed
 from analysis.results import SPEEDS
 from envs.scenarios import SCENARIOS
 
@@ -108,7 +107,7 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns="file").assign(**parts)
 
 
-def _speeds(frame: pd.DataFrame) -> Printed:
+def _speeds(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the layout of all measurements."""
     header = ["Scenario", "Algorithm", "Physics", "Collect", "Update", "End to end", "Ratio", "Peak RSS (MiB)"]
     decimals = dict.fromkeys(SPEEDS, 0) | {"ratio": 2, "peak_rss_mib": 0}
@@ -116,7 +115,7 @@ def _speeds(frame: pd.DataFrame) -> Printed:
     for row in frame.to_dict("records"):
         names = [SCENARIOS[row["scenario"]].title, results.label(row["algorithm"])]
         rows.append([*names, *(artefact.number(row[name], places) for name, places in decimals.items())])
-    return Printed([("", name) for name in header], rows)
+    return pd.DataFrame(rows, columns=header)
 
 
 def speed_up(frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,14 +129,12 @@ def speed_up(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(ratios).loc[wide.index]
 
 
-def _speed_ups(frame: pd.DataFrame) -> Printed:
+def _speed_ups(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the layout of `speed_up`."""
-    ratios = speed_up(frame)
-    rows = [
-        [SCENARIOS[name].title, *(artefact.number(value, 2) for value in row)]
-        for name, row in zip(ratios.index, ratios.to_numpy(), strict=True)
-    ]
-    return Printed([("", "Scenario"), ("", "Measured"), ("Paper,", "Table 1")], rows)
+    texts = (
+        speed_up(frame).map(lambda value: artefact.number(value, 2)).set_axis(["Measured", "Paper, Table 1"], axis=1)
+    )
+    return texts.rename(lambda name: SCENARIOS[name].title).reset_index(names="Scenario")
 
 
 def _says(frame: pd.DataFrame) -> str:

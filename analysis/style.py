@@ -1,7 +1,8 @@
 """How figures look: one colour per algorithm, names beside what they name, and saving with the numbers that are shown.
 
 Colours are seaborn's colour-blind palette, but for a deeper blue and a darker grey: its own grey is its green to people
-without green cones, and MAPPO lies beside MAPPO-L. Saving is deterministic: the same numbers give the same bytes.
+without green cones, and MAPPO lies beside MAPPO-L. Saving is deterministic: the same numbers give the same bytes where
+the libraries are the same.
 """
 
 import io

@@ -74,13 +74,13 @@ def _scenario(name: str) -> str:
     return SCENARIOS[name].title if name in SCENARIOS else name
 
 
-def _summary(verdicts: pd.DataFrame) -> artefact.Printed:
+def _summary(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return how many cells, statements and readings of each artefact were measured, and what became of them."""
     rows = []
     for (name, kind), group in verdicts.groupby(["artefact", "kind"], sort=False):
         counts = [str((group["verdict"] == verdict).sum()) for verdict in VERDICTS]
         rows.append([f"{title(name)}: {kind}", f"{group['ours'].notna().sum()} of {len(group)}", *counts])
-    return artefact.Printed([("", name) for name in ("what", "measured", *VERDICTS)], rows)
+    return pd.DataFrame(rows, columns=["what", "measured", *VERDICTS])
 
 
 def _page(verdicts: pd.DataFrame) -> str:
@@ -112,8 +112,7 @@ def _where(rows: pd.DataFrame) -> str:
 
 def _tolerances(verdicts: pd.DataFrame) -> str:
     """Return a section with what decides each kind of number and sentence, and why."""
-    rows = verdicts[["plain", "tolerance", "because"]].drop_duplicates()
-    table = artefact.Printed([("", name) for name in ("what", "tolerance", "because")], rows.to_numpy().tolist())
+    table = verdicts[["plain", "tolerance", "because"]].drop_duplicates().rename(columns={"plain": "what"})
     return artefact.markdown(table, "## Tolerances, and why")
 
 
@@ -127,8 +126,7 @@ def _list(verdicts: pd.DataFrame, head: str) -> str:
     more = f"{rest} more were not measured here: `verdict.csv` lists them." if rest else ""
     if measured.empty:
         return f"## {head}\n\n{more}\n"
-    table = artefact.Printed([("", name) for name in LISTED], [list(map(str, row)) for row in shown.to_numpy()])
-    return "\n".join(filter(None, [artefact.markdown(table, f"## {head}"), more and f"{more}\n"]))
+    return "\n".join(filter(None, [artefact.markdown(shown, f"## {head}"), more and f"{more}\n"]))
 
 
 def _lists(verdicts: pd.DataFrame) -> Iterable[str]:

@@ -5,7 +5,7 @@
 Reads what `workflow.progress` reads: plan.json and the last line of each metrics file. It never writes and can be
 started and ended (Ctrl-C) at any time. On a terminal it redraws in place and shows what fits: runs under way and failed
 ones each, the others summed up; elsewhere, or with --once, it prints all runs and ends. Return and cost are the last
-iteration's, the cost beside its bound: `44.0 > 30` is above it. The states are those of workflow/progress.py.
+iteration's, each cost beside its bound: `44.0 > 30` is above it. The states are those of workflow/progress.py.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from analysis.files import Parser, command
 from workflow import layout, progress
-from workflow.progress import Run
+from workflow.progress import Cost, Run
 
 INTERVAL = 2.0  # seconds between two redraws
 LEAST = 72  # columns that a table has; of a narrower terminal the right ones are cut off
@@ -78,13 +78,12 @@ def _listed(runs: list[Run], width: int) -> list[Text]:
 def _row(run: Run) -> tuple[str | Text, ...]:
     """Return the cells of one run."""
     step = "-" if run.step is None else f"{_short(run.step)} {100 * run.step / run.steps:3.0f}%"
-    above = run.cost is not None and run.bound is not None and run.cost > run.bound
     return (
         Text(f"{run.state:<9}", STYLES[run.state]),
         run.name,
         step,
         _decimal(run.episode_return),
-        Text(_cost(run.cost, run.bound), "red" if above else ""),
+        Text(_told(run.costs), "red" if any(map(_above, run.costs)) else ""),
         "-" if run.fps is None else f"{run.fps:.0f}",
         progress.duration(run.left) if run.left is not None and run.state == "running" else "-",
     )
@@ -112,11 +111,12 @@ def _sum(group: list[Run]) -> tuple[str, str, str]:
     evaluated = sum(run.state == "evaluated" for run in group)
     states = f"{len(complete)} of {len(group)} complete" + (f", {evaluated} evaluated" if evaluated else "")
     main = [run for run in complete if run.place[::3] == (layout.TRAINING, layout.DEFAULT)]
-    bound = main[0].bound if main else None
+    each = zip(*(run.costs for run in main if len(run.costs) == len(main[0].costs)), strict=True)
+    costs = [named[0]._replace(value=_median(cost.value for cost in named)) for named in each]
     return (
         states,
         _decimal(_median(run.episode_return for run in main)),
-        _cost(_median(run.cost for run in main), bound),
+        _told(costs),
     )
 
 
@@ -140,11 +140,18 @@ def _short(step: float) -> str:
     return f"{step / 1e3:.3g}k" if step >= 1000 else f"{step:.0f}"
 
 
-def _cost(cost: float | None, bound: float | None) -> str:
-    """Return a cost beside its bound; `>` marks the one above it, also without colours."""
-    if cost is None or bound is None:
-        return _decimal(cost)
-    return f"{_decimal(cost)} {'>' if cost > bound else '<='} {bound:g}"
+def _above(cost: Cost) -> bool:
+    """Return whether a cost is known to be above its bound."""
+    return None not in cost and cost.value > cost.bound
+
+
+def _told(costs: Iterable[Cost]) -> str:
+    """Return costs beside their bounds; `>` marks those above, also without colours."""
+    texts = []
+    for cost in costs:
+        beside = "" if None in cost else f" {'>' if _above(cost) else '<='} {cost.bound:g}"
+        texts.append(f"{cost.name} {_decimal(cost.value)}{beside}".lstrip())
+    return ", ".join(texts) or "-"
 
 
 def screen(folder: Path, width: int, height: int | None) -> Group:

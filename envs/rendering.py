@@ -10,6 +10,7 @@ import copy
 import ctypes
 import os
 import sys
+from abc import ABC, abstractmethod
 from ctypes.util import find_library
 
 import mujoco
@@ -51,7 +52,7 @@ _SMOOTHING = 0.2  # part of the way to the robot that the camera goes in a frame
 _JUMP = 3.0  # metres: farther than that it is another episode
 
 
-class Stage:
+class Stage(ABC):
     """How a family of tasks is shown: what turns red, where the camera stands, what is drawn beside the model."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, scenario: Scenario) -> None:
@@ -60,14 +61,14 @@ class Stage:
         self.options = mujoco.MjvOption()
         self.camera = mujoco.MjvCamera()
 
+    @abstractmethod
     def colour(self, unsafe: bool) -> None:
         """Colour the model for a safe or an unsafe step."""
-        raise NotImplementedError
 
-    def aim(self) -> None:
+    def aim(self) -> None:  # noqa: B027 - a fixed camera needs none
         """Point the camera; `data` has the poses of the moment."""
 
-    def draw(self, scene: mujoco.MjvScene) -> None:
+    def draw(self, scene: mujoco.MjvScene) -> None:  # noqa: B027 - most have nothing to add
         """Add to the scene what the model does not have."""
 
 

@@ -131,7 +131,7 @@ class VectorEnv:
         self.batch.state[:], self.batch.warning[:] = state, warning
 
     def __getstate__(self) -> dict:
-        """Return what a copy or a pickle needs, which goes on bit for bit."""
+        """Return what a copy or a pickle needs, which goes on bit for bit on one kind of CPU."""
         kept = {name: value for name, value in vars(self).items() if name not in ("batch", "_task", "_warnings")}
         return {"attributes": kept, "state": self.batch.state.copy(), "warning": self.batch.warning.copy()}
 
@@ -193,7 +193,9 @@ class VectorEnv:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue bit for bit where `state_dict` was called, on an environment made with the same arguments.
+        """Continue where `state_dict` was called, on an environment made with the same arguments.
+
+        On one kind of CPU the numbers that follow are the same bit for bit.
 
         Raises:
             ValueError: if the state belongs to another number of worlds or another model.

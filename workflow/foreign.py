@@ -44,8 +44,11 @@ def add(name: str, env: str, bound: float) -> Foreign:
     if name in SCENARIOS and not isinstance(SCENARIOS[name], Foreign):
         raise ValueError(f"scenario {name!r} is one of ours: choose another name for {env}")
     row = Foreign(name, FAMILY, name, 0, 0, 0, (), float(bound), 0.0, FAMILY, 0, env)
-    if SCENARIOS.get(name, row) != row:
-        raise ValueError(f"scenario {name!r} is {SCENARIOS[name].env} already: choose another name for {env}")
+    if (known := SCENARIOS.get(name, row)) != row:
+        raise ValueError(
+            f"scenario {name!r} is {known.env} with bound {known.bound:g} already: choose another name for {env} with "
+            f"bound {bound:g}"
+        )
     SCENARIOS[name] = row
     return row
 

@@ -83,6 +83,14 @@ def place_of(path: str | PurePath) -> Place:
     return split(path)[1]
 
 
+def place_if_any(path: str | PurePath) -> Place | None:
+    """Return the run that a file belongs to; None if it lies in no run's folder."""
+    try:
+        return place_of(path)
+    except ValueError:
+        return None
+
+
 def found(suite: Path, kind: str = TRAINING, name: str = METRICS) -> Iterator[tuple[Place, Path]]:
     """Yield each run of a kind in a suite's folder that has the file `name`, with that file, in the order of names."""
     for path in sorted(suite.glob(f"{re.sub('{.*?}', '*', FOLDERS[kind])}/{name}")):

@@ -19,6 +19,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from envs.scenarios import bound_of
 from workflow import layout, lock
@@ -37,6 +38,14 @@ class Planned:
     ahead: bool
 
 
+class Cost(NamedTuple):
+    """A cost of the last iteration beside its bound; `name` is empty where it is the only one."""
+
+    name: str
+    value: float | None
+    bound: float | None
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run is doing; a number is None where its file does not tell."""
@@ -46,8 +55,7 @@ class Run:
     steps: int  # that it shall make
     step: float | None = None
     episode_return: float | None = None
-    cost: float | None = None
-    bound: float | None = None
+    costs: tuple[Cost, ...] = ()
     fps: float | None = None
     left: float | None = None  # seconds
 
@@ -121,11 +129,17 @@ def _numbers(row: dict[str, str], steps: int) -> dict[str, float | None]:
     pace = step / spent if step and spent else fps
     return {
         "episode_return": _number(row, "episode_return"),
-        "cost": _number(row, "episode_cost"),
-        "bound": _bound(row),
+        "costs": _costs(row),
         "fps": fps,
         "left": max(steps - step, 0) / pace if step is not None and pace else None,
     }
+
+
+def _costs(row: dict[str, str]) -> tuple[Cost, ...]:
+    """Return each cost of a run with its bound; empty where there is no row."""
+    names = [name.removeprefix("bound_") for name in row if name.startswith("bound_")]
+    each = [Cost(name, _number(row, f"episode_cost_{name}"), _number(row, f"bound_{name}")) for name in names]
+    return tuple(each or ([Cost("", _number(row, "episode_cost"), _bound(row))] if row else []))
 
 
 def _bound(row: dict[str, str]) -> float | None:

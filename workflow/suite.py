@@ -188,12 +188,14 @@ def _check_names(suite: Suite) -> None:
 
 
 def _check_environment(suite: Suite) -> None:
-    """Refuse options that one of the suite's tasks does not have."""
+    """Refuse options that one of the suite's tasks does not have, and drop those that ask for the published task."""
     beside = [getattr(suite, key) for key in (LEGACY, FALL, *EITHER)]
     named = (suite.efficiency, *beside, suite.benchmark, *suite.grids.values())
     every = dict.fromkeys([*suite.scenarios, *(name for part in named for name in part.get("scenarios", ()))])
     for scenario in every:
         complete(SCENARIOS[scenario], suite.environment)
+    for name in [name for name, value in suite.environment.items() if value == OPTIONS[name][0]]:
+        del suite.environment[name]  # no condition of the results
 
 
 def _check_settings(suite: Suite) -> None:

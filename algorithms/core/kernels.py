@@ -152,9 +152,13 @@ def fold_jvp(theta, direction, sizes):
 
 
 @compiled
-def unfold(theta, sizes, sums):
-    """Return the gradient (P,) with respect to theta from that with respect to V and u: G and s, in `sums` (F,)."""
+def unfold(theta, sizes, sums, extra):
+    """Return the gradient (P,) with respect to theta from that with respect to V and u: G and s, in `sums` (F,).
+
+    `extra` is the gradient with respect to what stands behind the network's parameters.
+    """
     grad, at, to = np.zeros_like(theta), 0, 0
+    grad[len(grad) - len(extra) :] = extra
     for layer in range(len(sizes) - 1):
         i, o = sizes[layer], sizes[layer + 1]
         w, c, weight, _ = parameters(theta, at, i, o)
@@ -303,14 +307,14 @@ def forward(theta, sizes, x, tape, keep):
 
 
 @compiled
-def backward(theta, sizes, folded, tape, dy):
-    """Return the gradient (P,) of sum(dy * y) for dy (B, O), after a forward that kept its tape."""
+def backward(theta, sizes, folded, tape, dy, extra):
+    """Return the gradient (P,) of sum(dy * y) for dy (B, O) after a forward that kept its tape; ends with `extra`."""
     sums, part = np.zeros_like(folded), np.empty_like(folded)
     for start in range(0, len(dy), CHUNK):
         stop = min(start + CHUNK, len(dy))
         backward_chunk(dy[start:stop], sizes, folded, tape[start * tape_size(sizes) :], part)
         sums += part
-    return unfold(theta, sizes, sums)
+    return unfold(theta, sizes, sums, extra)
 
 
 @compiled
@@ -324,7 +328,7 @@ def jvp(theta, sizes, folded, tape, rows, direction):
 
 
 @compiled
-def gauss_newton(theta, sizes, folded, tape, rows, direction, metric):
+def gauss_newton(theta, sizes, folded, tape, rows, direction, metric, extra):
     """Return J^T diag(metric) J d (P,) for direction d (P,), metric (O,) and J the Jacobian of the taped outputs.
 
     Chunk by chunk: the way back finds in the cache what the way out has read.
@@ -337,7 +341,25 @@ def gauss_newton(theta, sizes, folded, tape, rows, direction, metric):
         chunk *= metric
         backward_chunk(chunk, sizes, folded, here, part)
         sums += part
-    return unfold(theta, sizes, sums)
+    return unfold(theta, sizes, sums, extra)
+
+
+@compiled
+def chain_rule(mean, std, old_mean, old_std, d_kl, action, d_log_prob):
+    """Return dL/dmean (B, A) and dL/dlog std (A,), as `policy.chain_rule` does; sums over rows are of 64 bit."""
+    rows, size = action.shape
+    own = d_log_prob.shape[1] == size  # each dimension has its own derivative
+    precision, old_precision = 1 / np.square(std), 1 / np.square(old_std)
+    d_mean, sums, total_kl = np.empty_like(mean), np.zeros(size), 0.0
+    for row in range(rows):
+        for k in range(size):
+            slope, shift = d_log_prob[row, k if own else 0], action[row, k] - mean[row, k]
+            towards = shift * slope * precision[k]
+            sums[k] += shift * towards - slope
+            d_mean[row, k] = towards + (mean[row, k] - old_mean[row, k]) * d_kl[row] * old_precision[k]
+        total_kl += d_kl[row]
+    sums += (old_precision / precision - 1) * total_kl
+    return d_mean, sums.astype(mean.dtype)
 
 
 @compiled
@@ -353,7 +375,7 @@ def act(folded, sizes, observation, mean):
 
 
 @compiled
-def adam(theta, grad, m, v, t, lr, max_norm, eps):
+def adam(grad, theta, m, v, t, lr, max_norm, eps):
     """Move theta (P,) one step of Adam against grad (P,), scaled to `max_norm` at most; False if it is not finite."""
     kind = theta.dtype.type
     row = grad.reshape((1, len(grad)))
@@ -385,8 +407,9 @@ def compile_all() -> None:
     theta = np.ones(4 + 6 + 3 + 6 + 3 + 1, np.float32)
     tape = np.empty(tape_size(sizes), np.float32)
     y, folded = forward(theta, sizes, x, tape, True)
-    grad = backward(theta, sizes, folded, tape, y)
+    grad = backward(theta, sizes, folded, tape, y, theta[:0])
     act(folded[None], sizes, x[None], y[None].copy())
+    chain_rule(y, theta[:1], y, theta[:1], y[0], y, y)
     jvp(theta, sizes, folded, tape, 1, theta)
-    gauss_newton(theta, sizes, folded, tape, 1, theta, y[0])
-    adam(theta, grad, np.zeros_like(theta), np.zeros_like(theta), np.zeros(1), 1e-3, 1.0, 1e-5)
+    gauss_newton(theta, sizes, folded, tape, 1, theta, y[0], theta[:0])
+    adam(grad, theta, np.zeros_like(theta), np.zeros_like(theta), np.zeros(1), 1e-3, 1.0, 1e-5)

@@ -242,7 +242,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()`, bit for bit."""
+        """Continue from `state_dict()`, on one kind of CPU bit for bit."""
         for actor, saved in zip(self.actors, state["actors"], strict=True):
             actor.load_state_dict(saved)
         self.critics.load_state_dict(state["critics"])

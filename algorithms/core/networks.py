@@ -70,7 +70,7 @@ class MLP:
             generator: source of the initial weights.
             extra: further parameters (the policy's std), kept at the end of `theta`.
         """
-        self.sizes, self.module = sizes, layers(sizes)
+        self.sizes, self.extra, self.module = sizes, extra, layers(sizes)
         linear = [module for module in self.module if isinstance(module, nn.Linear)]
         for module in linear:
             nn.init.orthogonal_(module.weight, output_gain if module is linear[-1] else math.sqrt(2), generator)
@@ -82,7 +82,7 @@ class MLP:
         self.theta = theta
         vector_to_parameters(theta, self.module.to(theta).parameters())
         compiled = theta.device.type == "cpu" and kernels()
-        self._way = Compiled(compiled, theta, self.sizes) if compiled else Autograd(self.module, len(theta))
+        self._way = Compiled(compiled, theta, self.sizes) if compiled else Autograd(self.module)
 
     def forward(self, x: Tensor, taped: bool = True) -> np.ndarray:
         """Map x (B, I) to (B, O); with `taped`, keep what derivatives need: they refer to the last x so mapped."""
@@ -90,27 +90,29 @@ class MLP:
             self.taped_input = x
         return self._way.forward(x, taped)
 
-    def backward(self, dy: np.ndarray) -> Tensor:
-        """Return the gradient (P,) of sum(dy * output) for dy (B, O)."""
-        return self._way.backward(dy)
+    def backward(self, dy: np.ndarray, extra: np.ndarray | None = None) -> Tensor:
+        """Return the gradient (P,) of sum(dy * output) for dy (B, O); `extra` (or 0) is that of further parameters."""
+        return self._way.backward(dy, np.zeros(self.extra, dy.dtype) if extra is None else extra)
 
     def jvp(self, direction: Tensor) -> np.ndarray:
         """Return the change (B, O) of the output along `direction` (P,), to first order."""
         return self._way.jvp(direction)
 
-    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
-        """Return J^T diag(metric) J d (P,) of d = `direction` (P,), metric (O,), with J the output's Jacobian."""
-        return self._way.gauss_newton(direction, metric)
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray, extra: np.ndarray | None = None) -> Tensor:
+        """Return J^T diag(metric) J d (P,) of d = `direction` (P,), metric (O,), with J the output's Jacobian.
+
+        `extra` (or 0) is that of further parameters.
+        """
+        return self._way.gauss_newton(direction, metric, np.zeros(self.extra, metric.dtype) if extra is None else extra)
 
 
 class Autograd:
     """The arithmetic of `MLP` by torch."""
 
-    def __init__(self, module: nn.Sequential, size: int) -> None:
-        """Differentiate `module` with respect to its parameters, the first of P = `size`."""
+    def __init__(self, module: nn.Sequential) -> None:
+        """Differentiate `module` with respect to its parameters."""
         self._module, self._names = module, [name for name, _ in module.named_parameters()]
         self._parameters = list(module.parameters())
-        self._size = size
 
     def forward(self, x: Tensor, taped: bool) -> np.ndarray:
         """See `MLP`."""
@@ -120,14 +122,14 @@ class Autograd:
             self._input, self._output = x, output
         return output.detach().cpu().numpy()
 
-    def backward(self, dy: np.ndarray) -> Tensor:
+    def backward(self, dy: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""
-        return self._backward(torch.from_numpy(dy).to(self._output.device))
+        return self._backward(torch.from_numpy(dy).to(self._output.device), extra)
 
-    def _backward(self, dy: Tensor) -> Tensor:
+    def _backward(self, dy: Tensor, extra: np.ndarray) -> Tensor:
         gradients = torch.autograd.grad(self._output, self._parameters, dy, retain_graph=True)
         flat = parameters_to_vector(gradients)
-        return torch.cat([flat, flat.new_zeros(self._size - len(flat))])
+        return torch.cat([flat, torch.from_numpy(extra).to(flat)])
 
     def jvp(self, direction: Tensor) -> np.ndarray:
         """See `MLP`."""
@@ -143,9 +145,9 @@ class Autograd:
 
         return torch.func.jvp(output, tuple(p.detach() for p in self._parameters), tangents)[1]
 
-    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""
-        return self._backward(self._jvp(direction) * torch.from_numpy(metric).to(direction.device))
+        return self._backward(self._jvp(direction) * torch.from_numpy(metric).to(direction.device), extra)
 
 
 class Compiled:
@@ -172,9 +174,9 @@ class Compiled:
             self._scratch = tape
         return output
 
-    def backward(self, dy: np.ndarray) -> Tensor:
+    def backward(self, dy: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""
-        work = (self._theta, self._sizes, self._folded, self._tape, np.ascontiguousarray(dy))
+        work = (self._theta, self._sizes, self._folded, self._tape, np.ascontiguousarray(dy), extra)
         return torch.from_numpy(self._kernels.backward(*work))
 
     def jvp(self, direction: Tensor) -> np.ndarray:
@@ -182,9 +184,9 @@ class Compiled:
         work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy())
         return self._kernels.jvp(*work)
 
-    def gauss_newton(self, direction: Tensor, metric: np.ndarray) -> Tensor:
+    def gauss_newton(self, direction: Tensor, metric: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""
-        work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy(), metric)
+        work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy(), metric, extra)
         return torch.from_numpy(self._kernels.gauss_newton(*work))
 
 
@@ -231,12 +233,13 @@ class Adam:
         self.m, self.v = torch.zeros_like(theta), torch.zeros_like(theta)
         self.t = torch.zeros(1, dtype=torch.float64)  # steps taken
         self._kernels = kernels() if theta.device.type == "cpu" else None
+        if self._kernels:
+            self._arrays = tuple(tensor.numpy() for tensor in (theta, self.m, self.v, self.t))
 
     def step(self, grad: Tensor) -> bool:
         """Move `theta` (P,) one step against `grad` (P,); False if `grad` is not finite."""
         if self._kernels:
-            arrays = (tensor.numpy() for tensor in (self.theta, grad, self.m, self.v, self.t))
-            return self._kernels.adam(*arrays, self.lr, self.max_grad_norm, self.eps)
+            return self._kernels.adam(grad.numpy(), *self._arrays, self.lr, self.max_grad_norm, self.eps)
         norm = float(torch.linalg.vector_norm(grad)) + 1e-6  # as in PyTorch
         if not math.isfinite(norm):
             return False
@@ -267,7 +270,7 @@ def minibatches(
     """
     order = torch.randperm(len(columns[0]), generator=generator)
     shuffled = [
-        column.index_select(0, order.to(column.device)) if isinstance(column, Tensor) else column[order.numpy()]
+        column.index_select(0, order.to(column.device)) if isinstance(column, Tensor) else column.take(order.numpy(), 0)
         for column in columns
     ]
     for start in range(0, len(order), size):

@@ -113,7 +113,7 @@ class Collector:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from `state_dict()`, bit for bit."""
+        """Continue from `state_dict()`, on one kind of CPU bit for bit."""
         self.env.load_state_dict(state["env"])
         self.generator.set_state(state["generator"])
         self.observation, self._running = state["observation"], state["running"]

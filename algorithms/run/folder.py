@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow import foreign
+
 from ..core.config import Config, current
 
 
@@ -35,7 +37,7 @@ class Task:
 
     def identity(self) -> dict:
         """Return what must agree for a run to be continued."""
-        return dataclasses.asdict(self) | {"config": self.settings()}
+        return dataclasses.asdict(self) | {"config": self.settings()} | foreign.line(self.scenario)
 
 
 def check(folder: Path, task: Task) -> bool:
@@ -52,11 +54,13 @@ def check(folder: Path, task: Task) -> bool:
                     f"{folder} holds another run: its {name} is {found.get(name)}, not {wanted[name]}; "
                     "choose another --output"
                 )
-        settings = current(found["settings"])
-        changed = [k for k, v in wanted["config"].items() if settings.get(k) != v]
-        if changed:
-            old, new = settings.get(changed[0]), wanted["config"][changed[0]]
-            raise ValueError(f"{folder} holds a run with {changed[0]}={old}, not {new}; choose another --output")
+        old = (found.get(foreign.RECORD) or {}) | current(found["settings"])
+        new = wanted.get(foreign.RECORD, {}) | wanted["config"]
+        if changed := [name for name in new if old.get(name) != new[name]]:
+            name = changed[0]
+            raise ValueError(
+                f"{folder} holds a run with {name}={old.get(name)}, not {new[name]}; choose another --output"
+            )
         if found["steps"] > task.steps:
             raise ValueError(f"{folder} holds a run of {found['steps']} steps, more than {task.steps}; choose another")
         whole = all((folder / name).exists() for name in ("metrics.csv", "policy.pt"))

@@ -1,10 +1,12 @@
 """Many worlds of another project's PettingZoo ParallelEnv, with the interface of `envs.VectorEnv`.
 
-The worlds are stepped in a loop. A world's state is not asked for: a checkpoint keeps the seed and the actions of the
-episode under way, and continuing plays them again, to the same bits where the task is a function of seed and actions.
+The worlds are stepped in a loop: gymnasium's processes take about twice the CPU time per step, and a suite has a run
+for every core. A world's state is not asked for: a checkpoint keeps the seed and the actions of the episode under way,
+and continuing plays them again: to the same bits on one kind of CPU, where the task is a function of seed and actions.
 """
 
 import importlib
+from collections.abc import Mapping
 
 import gymnasium
 import numpy as np
@@ -14,12 +16,45 @@ from envs.vector import Step
 from workflow.foreign import Foreign
 
 
+class Team:
+    """The agents of a ParallelEnv as rows of an array, and back.
+
+    Shorter observations are padded with zeros; actions in [-1, 1] span the bounds of the task's own.
+
+    Attributes:
+        agents: their names, one per row.
+        sizes: of their observations.
+        observation_size: the largest of `sizes`, O.
+        shape: of an action of all, (N, A).
+    """
+
+    def __init__(self, world: ParallelEnv) -> None:
+        """Take the agents and spaces of `world`."""
+        self.agents = list(world.possible_agents)
+        self.sizes = [world.observation_space(agent).shape[0] for agent in self.agents]
+        boxes = [world.action_space(agent) for agent in self.agents]
+        self._low, self._high = (np.stack([getattr(box, side) for box in boxes]) for side in ("low", "high"))
+        self.observation_size, self.shape = max(self.sizes), self._low.shape
+
+    def stack(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the agents' observations as rows, (N, O) float32; an agent that sees nothing any more has zeros."""
+        rows = np.zeros((len(self.agents), self.observation_size), np.float32)
+        for row, agent, size in zip(rows, self.agents, self.sizes, strict=True):
+            if agent in seen:
+                row[:size] = seen[agent]
+        return rows
+
+    def split(self, action: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the rows of an action (N, A), clipped to [-1, 1], as the task takes them."""
+        scaled = self._low + (np.clip(action, -1, 1) + 1) * (self._high - self._low) / 2
+        return dict(zip(self.agents, scaled.astype(self._low.dtype), strict=True))
+
+
 class ForeignEnv:
     """E worlds of one task with automatic reset; see `envs.VectorEnv` for the attributes.
 
     Reward and cost are the team's: the agents' mean reward, and the largest of their costs. An episode ends for all
-    agents when it ends for one. Shorter observations are padded with zeros. Actions in [-1, 1] span the bounds of the
-    task's own.
+    agents when it ends for one.
     """
 
     auto_reset = True
@@ -36,16 +71,12 @@ class ForeignEnv:
         maker = _function(scenario.env)
         self._worlds = [maker() for _ in range(num_envs)]
         self._check(self._worlds[0])
-        world = self._worlds[0]
-        self._agents = list(world.possible_agents)
-        self.num_agents = len(self._agents)
-        self._sizes = [world.observation_space(agent).shape[0] for agent in self._agents]
-        self.observation_size, self.action_size = max(self._sizes), world.action_space(self._agents[0]).shape[0]
+        self.team = Team(self._worlds[0])
+        self.num_agents, self.action_size = self.team.shape
+        self.observation_size = self.team.observation_size
         self.state_columns = np.concatenate(
-            [k * self.observation_size + np.arange(size) for k, size in enumerate(self._sizes)]
+            [k * self.observation_size + np.arange(size) for k, size in enumerate(self.team.sizes)]
         )
-        boxes = [world.action_space(agent) for agent in self._agents]
-        self._low, self._high = (np.stack([getattr(box, side) for box in boxes]) for side in ("low", "high"))
         self.episode_limit = scenario.limit
         self.unstable = np.zeros(num_envs, np.int64)
         self.observation: np.ndarray | None = None
@@ -107,24 +138,15 @@ class ForeignEnv:
         """Start an episode of world k, with a seed of its own, and return its observation (N, O)."""
         self._seeds[k] = int(self._generators[k].integers(2**31)) if seed is None else seed
         self._played[k], self._ended[k] = [], False
-        return self._padded(self._worlds[k].reset(seed=self._seeds[k])[0])
+        return self.team.stack(self._worlds[k].reset(seed=self._seeds[k])[0])
 
     def _advance(self, k: int, action: np.ndarray) -> tuple[np.ndarray, float, float, bool, bool]:
         """Step world k by an action (N, A) and return observation (N, O), reward, cost, terminated, truncated."""
         self._played[k].append(action)
-        scaled = self._low + (np.clip(action, -1, 1) + 1) * (self._high - self._low) / 2
-        given = dict(zip(self._agents, scaled.astype(self._low.dtype), strict=True))
-        seen, reward, terminated, truncated, info = self._worlds[k].step(given)
+        seen, reward, terminated, truncated, info = self._worlds[k].step(self.team.split(action))
         ended = any(terminated.values())
-        team = (np.mean(list(reward.values())), max(float(info[agent]["cost"]) for agent in reward))
-        return self._padded(seen), *team, ended, any(truncated.values()) and not ended
-
-    def _padded(self, seen: dict) -> np.ndarray:
-        rows = np.zeros((self.num_agents, self.observation_size), np.float32)
-        for row, agent, size in zip(rows, self._agents, self._sizes, strict=True):
-            if agent in seen:
-                row[:size] = seen[agent]
-        return rows
+        shared = (np.mean(list(reward.values())), max(float(info[agent]["cost"]) for agent in reward))
+        return self.team.stack(seen), *shared, ended, any(truncated.values()) and not ended
 
     def _check(self, world: ParallelEnv) -> None:
         """Refuse what cannot be trained here."""

@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow import foreign
-
 from ..core.beside import peak_rss_mib
 from ..core.config import Config
 from ..core.learner import Learner, Sizes
@@ -172,7 +170,7 @@ class Run:
     def _begin(self) -> dict:
         """Write and return the run's record: what is run, on what, since when and after how many interruptions."""
         earlier = read_record(self.folder)
-        self._compare_cpu((earlier or {}).get("hardware") or {})
+        self._compare(earlier or {})
         record = {
             **{name: value for name, value in self.task.identity().items() if name != "config"},
             "status": "running",
@@ -182,20 +180,24 @@ class Run:
             **self._spent(),
             "settings": self.task.settings(),
             **self.provenance,
-            **foreign.line(self.task.scenario),
         }
         write_record(self.folder, record)
         return record
 
-    def _compare_cpu(self, before: dict) -> None:
-        """Say so if the run was begun on a CPU of other instructions: its last bits are others from here on."""
-        old, new = before.get("capability"), self.provenance["hardware"]["capability"]
-        if old not in (None, new):
-            print(
-                f"warning: {self.folder} was begun with {old} instructions and goes on with {new}: the numbers agree, "
-                "but not to the last bit",
-                file=sys.stderr,
-            )
+    def _compare(self, before: dict) -> None:
+        """Say so if the run was begun by other instructions of the CPU or other networks: they round otherwise."""
+        records = (before, self.provenance)
+        pairs = {
+            "instructions": [(found.get("hardware") or {}).get("capability") for found in records],
+            "networks": [found.get("networks") for found in records],
+        }
+        for what, (old, new) in pairs.items():
+            if old not in (None, new):
+                print(
+                    f"warning: {self.folder} was begun with {old} {what} and goes on with {new}: the numbers agree, "
+                    "but not to the last bit",
+                    file=sys.stderr,
+                )
 
     def _spent(self) -> dict:
         return {"wall_time": round(self.wall_time, 2), "peak_rss_mib": round(self._peak_rss_mib(), 1)}

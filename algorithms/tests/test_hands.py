@@ -8,7 +8,7 @@ import torch
 
 from algorithms import ALGORITHMS, evaluate
 
-from .test_run import lasting, quiet
+from .test_run import lasting, quiet, rows_of
 
 STATE = {"shadowhandover": (211, 398), "shadowhandreorientation": (235, 422)}
 SHORT = ["num_envs=2", "rollout_length=75", "hidden=16,16"]
@@ -89,3 +89,16 @@ def test_a_folder_of_one_rule_for_a_fall_refuses_the_other(make_run, tmp_path):
     make_run(tmp_path, "shadowhandover", steps=150, more=SHORT).train(quiet)
     with pytest.raises(ValueError, match=r"holds a run with fall=end, not continue"):
         make_run(tmp_path, "shadowhandover", steps=150, more=[*SHORT, "fall=continue"])
+
+
+@pytest.mark.slow
+def test_mafocops_learns_to_still_the_watched_finger(make_run, tmp_path):
+    """There is no other way to a lower cost if a fall ends nothing; a larger learning rate saves steps."""
+    sizes = ["num_envs=128", "rollout_length=16", "hidden=64,64", "minibatch_size=256", "critic_minibatch_size=512"]
+    rates = ["actor_lr=0.003", "critic_lr=0.001", "gamma=0.96", "epochs=3", "critic_epochs=3"]
+    own = ["lam=2", "nu_max=1.4", "nu_lr=0.001", "kl_threshold=0.03", "fall=continue"]
+    make_run(tmp_path, "shadowhandover", steps=100_000, more=[*sizes, *rates, *own]).train(quiet)
+    ended = [row for row in rows_of(tmp_path) if row["episode_cost"]]
+    costs = [float(row["episode_cost"]) for row in ended]
+    assert np.mean(costs[-2:]) < 0.95 * costs[0]
+    assert {float(row["episode_length"]) for row in ended} == {75.0}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.core import kernels, networks
+from algorithms.core import kernels, networks, policy
 
 from .conftest import TINY
 from .reference import make_actor
@@ -36,11 +36,23 @@ def test_bits_do_not_depend_on_where_arrays_lie():
             placed[k][:] = array
         theta, x, dy, direction, tape = (placed[k] for k in range(5))
         y, folded = kernels.forward(theta, SIZES, x.reshape(rows, 22), tape, True)
-        gradient = kernels.backward(theta, SIZES, folded, tape, dy.reshape(rows, 3))
-        product = kernels.gauss_newton(theta, SIZES, folded, tape, rows, direction, y[0])
+        gradient = kernels.backward(theta, SIZES, folded, tape, dy.reshape(rows, 3), y[0])
+        product = kernels.gauss_newton(theta, SIZES, folded, tape, rows, direction, y[0], y[1])
         change = kernels.fold_jvp(theta, direction, SIZES)
         found.add(b"".join(array.tobytes() for array in (y, folded, gradient, product, change)))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("by_dimension", [False, True])
+def test_chain_rule_is_that_of_numpy(size, by_dimension):
+    rng, rows = np.random.default_rng(0), 17
+    mean, old_mean, action, slopes = rng.standard_normal((4, rows, size))
+    std, old_std = rng.uniform(0.1, 0.4, (2, size))
+    slopes = slopes if by_dimension else slopes[:, :1]
+    arguments = (mean, std, old_mean, old_std, rng.standard_normal(rows), action, slopes)
+    for found, wanted in zip(kernels.chain_rule(*arguments), policy.chain_rule(*arguments), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import kl_divergence
 
-from algorithms.core import networks
+from algorithms.core import networks, policy
 from algorithms.core.config import Config
 from algorithms.core.critic import Critics, Normaliser, value_loss_slope
 from algorithms.core.kernels import CHUNK
@@ -33,7 +33,8 @@ HIDDEN = pytest.mark.parametrize("hidden", [(6,), (7, 6), (5, 6, 4)], ids=str)
 def way(request, monkeypatch) -> type:
     """The class that does the networks' arithmetic in a test that asks for it."""
     if request.param is Autograd:
-        monkeypatch.setattr(networks, "kernels", lambda: None)
+        for module in (networks, policy):
+            monkeypatch.setattr(module, "kernels", lambda: None)
     return request.param
 
 

@@ -92,6 +92,25 @@ def test_cells_without_a_value_are_empty(make_run, tmp_path):
     assert {row[name] for name in empty} == {""}
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda record: record["hardware"].update(capability="Z80"), "begun with Z80 instructions and goes on with"),
+        (lambda record: record.update(networks="abacus"), "begun with abacus networks and goes on with"),
+        (lambda record: [record.pop("networks"), record.pop("hardware")], ""),  # a record of long ago
+        (lambda record: None, ""),
+    ],
+)
+def test_what_rounds_otherwise_than_at_the_beginning_is_told(edit, told, make_run, tmp_path, capsys):
+    make_run(tmp_path, steps=100).train(quiet)
+    record = json.loads((tmp_path / "run.json").read_text())
+    edit(record)
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    make_run(tmp_path, steps=200).train(quiet)
+    warned = capsys.readouterr().err
+    assert told in warned and (bool(told) == ("warning" in warned))
+
+
 class Killed(Exception):
     """Stands for a process that disappears without a word."""
 

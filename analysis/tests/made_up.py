@@ -49,7 +49,7 @@ def make(folder: Path) -> dict[str, list]:
         number = f"Figure {name[-1]}. " if name.startswith("figure") else ""
         figure(results / f"figures/{name}", CAPTION.replace("Figure 2. ", number))
     row = {"table": "table1", "scenario": "ant_2x4", "ours": 1.5, "runs": 1, "steps": 2000}
-    printed = artefact.Printed([("", "Scenario"), ("Ours", "MACPO")], [["Ant <2x4>", "1.50"], ["Ant 4x2", "n/a"]])
+    printed = pd.DataFrame({("", "Scenario"): ["Ant <2x4>", "Ant 4x2"], ("Ours", "MACPO"): ["1.50", "n/a"]})
     tidy = pd.DataFrame([row]).reindex(columns=artefact.TIDY)
     artefact.save(tidy, printed, "Table 1. Speed.", "table1", results / "tables/table1")
     unsorted = VERDICTS[-1:] + VERDICTS[:-1]  # the page shows what was judged first

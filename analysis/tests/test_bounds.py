@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis import artefact
+from analysis import artefact, pareto
 from analysis.curves import make
 
 HEAD = "scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost,bound"
@@ -21,8 +21,43 @@ def test_a_run_without_an_ended_episode_is_counted(tmp_path):
     assert "No episode" not in make("figure2", [written(tmp_path / "all", "33")]).caption("")
 
 
-def test_several_bounds_are_shown_each(tmp_path):
-    path = written(tmp_path, "33", ",episode_cost_wall,bound_wall,episode_cost_fall,bound_fall", ",30,50,3,20")
-    caption = make("figure2", [path]).caption("")
+COSTS, VALUES = ",episode_cost_wall,bound_wall,episode_cost_fall,bound_fall", ",30,50,3,20"
+
+
+def test_several_bounds_are_told_each(tmp_path):
+    caption = make("figure2", [written(tmp_path, "33", COSTS, VALUES)]).caption("")
     assert "bounds: wall 50, fall 20 (ant_2x4/default)." in caption
+    assert "cost (below, each cost by itself)" in caption
     assert artefact.bounds(pd.DataFrame({"scenario": [], "variant": [], "file": []})) == ""
+
+
+def test_curves_show_each_cost_under_its_own_bound_and_not_the_sum(tmp_path):
+    drawn = make("figure2", [written(tmp_path, "33", COSTS, VALUES)])
+    rows = drawn.rows.groupby("quantity")[["median", "bound"]].agg(["min", "max"])
+    assert rows.loc["cost wall"].tolist() == [30, 30, 50, 50] and rows.loc["cost fall"].tolist() == [3, 3, 20, 20]
+    assert set(rows.index) == {"return", "cost wall", "cost fall"}
+    titles = [axis.get_ylabel() for axis in drawn.figure.axes]
+    assert titles == ["Episode return", "Episode cost wall", "Episode cost fall"]
+    dashes = [
+        [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"] for axis in drawn.figure.axes
+    ]
+    assert dashes == [[], [50], [20]]
+
+
+def test_the_pareto_view_has_a_panel_for_each_cost(tmp_path):
+    two = written(tmp_path, "33", COSTS, VALUES)
+    drawn = pareto.make("pareto", [two])
+    assert drawn.rows[["cost", "final_cost", "bound"]].to_numpy().tolist() == [["wall", 30, 50], ["fall", 3, 20]]
+    assert [axis.get_title() for axis in drawn.figure.axes] == ["Ant 2x4: wall", "Ant 2x4: fall"]
+    assert [axis.texts[0].get_text() for axis in drawn.figure.axes] == ["bound 50", "bound 20"]
+
+
+def test_a_run_with_one_cost_beside_one_with_two_keeps_its_own(tmp_path, write):
+    two, one = written(tmp_path / "two", "33", COSTS, VALUES), write("halfcheetah_2x3", "happo", episode_cost=7.0)
+    made = make("foreign", [two, str(one)])
+    assert made.caption("").startswith("Tasks of other projects. Episode return (top)")
+    drawn = made.rows.groupby(["scenario", "quantity"])["median"].max().to_dict()
+    expected = {("ant_2x4", "return"): 33, ("ant_2x4", "cost wall"): 30, ("ant_2x4", "cost fall"): 3}
+    assert drawn == expected | {("halfcheetah_2x3", "return"): 100, ("halfcheetah_2x3", "cost"): 7}
+    rows = pareto.make("pareto", [two, str(one)]).rows
+    assert rows["cost"].tolist() == ["wall", "fall", ""] and rows["final_cost"].tolist() == [30, 3, 7]

@@ -27,8 +27,8 @@ def suite(write, tmp_path):
 @pytest.fixture
 def parsed(monkeypatch):
     """The files that were parsed, in order."""
-    seen, parse = [], results._compact
-    monkeypatch.setattr(results, "_compact", lambda path: seen.append(path) or parse(path))
+    seen, parse = [], results._read_metrics
+    monkeypatch.setattr(results, "_read_metrics", lambda path: seen.append(path) or parse(path))
     return seen
 
 

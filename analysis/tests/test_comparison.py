@@ -11,9 +11,15 @@ from analysis.tests.conftest import ALGORITHMS, header_only
 PARTS = ("", "_pairs", "_profile", "_seeds")
 
 
+def scored(metrics):
+    """Return the scores of runs."""
+    frame = results.read(metrics)
+    return scores.of_runs(frame, results.runs(results.default(frame)))
+
+
 def tidy(metrics, part=comparison.aggregates):
     """Return what one part of the comparison makes of runs, without drawing it."""
-    return part(scores.of_runs(results.read(metrics)))
+    return part(scored(metrics))
 
 
 @pytest.fixture
@@ -236,7 +242,7 @@ def test_with_all_runs_failed_everything_is_empty_but_there(write, compare, tmp_
 
 def test_unfinished_runs_and_other_variants_are_left_out(write):
     metrics = [write(), write(variant="legacy"), write(seed=1, steps=1_000_000, iterations=2)]
-    runs = scores.of_runs(results.read(metrics))
+    runs = scored(metrics)
     assert runs[["variant", "seed"]].to_numpy().tolist() == [["default", 0]]
 
 

@@ -7,6 +7,7 @@ import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from markupsafe import escape
 
@@ -176,7 +177,7 @@ def cells(page: str) -> list[list[tuple[str, str]]]:
 
 
 def test_our_markdown_becomes_a_table_cell_by_cell_and_nothing_in_it_becomes_html():
-    printed = artefact.Printed([("", "Name"), ("A", "b")], [["<b>x</b>", "0.90† (0.96)"], ["`y` & z", "never"]])
+    printed = pd.DataFrame({("", "Name"): ["<b>x</b>", "`y` & z"], ("A", "b"): ["0.90† (0.96)", "never"]})
     made = report.html(artefact.markdown(printed, "A caption."), 'of "x"')
     number, row = 'class="number"', 'th scope="row"'
     assert cells(made) == [

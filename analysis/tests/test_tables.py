@@ -71,6 +71,14 @@ def test_scenarios_that_the_paper_did_not_time_stand_below_its_own(write, comman
     assert "| ShadowHandOver (MuJoCo) | 100 | 130 | 30.00 | n/a |" in (tmp_path / "t.md").read_text()
 
 
+@pytest.mark.parametrize(("scenario", "named"), [("shadowhandover", False), ("ant_2x4", True)])
+def test_what_was_not_measured_is_named_where_the_suite_has_any_of_the_papers_tasks(
+    write, command, tmp_path, scenario, named
+):
+    command(driver, "table1", write(scenario, "macpo", fps=100), "--output", tmp_path / "table1")
+    assert ("Not measured: Ant 2x4d" in (tmp_path / "table1.caption.txt").read_text()) == named
+
+
 def test_repeats_are_summarised_by_their_median(write, command, tmp_path):
     metrics = [write(algorithm="happo", fps=fps, steps=200_000) for fps in (100, 200, 900)]
     command(driver, "table1", *metrics, "--output", tmp_path / "t")

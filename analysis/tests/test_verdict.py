@@ -375,7 +375,7 @@ def test_the_page_begins_with_counts_and_misses_and_lists_what_was_measured(writ
     here = given["scenario"].isin(["ant_2x4", "halfcheetah_2x3"])
     given.loc[0, "ours"] += 1
     given.loc[~here, "ours"] = np.nan
-    artefact.save(given, artefact.Printed([("", "a")], []), "A caption.", "table3", tmp_path / "table3")
+    artefact.save(given, pd.DataFrame(columns=["a"]), "A caption.", "table3", tmp_path / "table3")
     metrics = [write(), write(algorithm="macpo", episode_return=50.0)]
     command(driver, "verdict", tmp_path / "table3.csv", *metrics, "--output", tmp_path / "v")
     listed = pd.read_csv(tmp_path / "v.csv")

@@ -99,7 +99,7 @@ def test_the_pareto_view_shows_every_seed_and_names_every_algorithm(chosen):
         for k, a in enumerate(ALGORITHMS)
         for seed in range(3)
     ]
-    drawn = pareto.tidy(pd.concat(runs))
+    drawn = pareto.tidy(results.ordered(pd.concat(runs)))
     assert len(drawn) == len(runs) and list(dict.fromkeys(drawn["scenario"])) == chosen
     figure = pareto.draw(drawn)
     figure.draw_without_rendering()

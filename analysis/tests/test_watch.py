@@ -93,7 +93,7 @@ def test_a_trainer_that_writes_nothing_before_its_end_runs_as_long_as_its_lock_i
 
 def test_the_numbers_of_a_run(suite):
     found = seen(suite(lines=[row(step=500), row(step=1500, cost=40)]))
-    assert (found.step, found.episode_return, found.cost, found.bound, found.fps) == (1500, 12.5, 40, 50, 50)
+    assert (found.step, found.episode_return, found.costs, found.fps) == (1500, 12.5, (("", 40, 50),), 50)
     assert found.left == pytest.approx(500 / (1500 / 20))  # by the run's own pace
     [_, line] = text([found])
     assert line.split() == [
@@ -110,13 +110,14 @@ def test_foreign_metrics_need_neither_bound_nor_time(suite, variant, bound):
     Path(run.metrics).write_text(f"{columns}\nant_2x4,other,{variant},0,1,1000,100,3,\n")
     os.utime(run.metrics, (NOW, NOW))
     found = seen(run)
-    assert (found.state, found.bound, found.cost, found.left) == ("running", bound, None, 10)
+    assert (found.state, found.costs, found.left) == ("running", (("", None, bound),), 10)
 
 
 @pytest.mark.parametrize("last", ["", "ant_2x4,happo", '"', "ant_2x4,happo,default,0,x,y,z,fast,inf,nan,"])
 def test_rows_that_say_nothing_are_shown_as_such(suite, last):
     found = seen(suite(lines=[last]))
-    assert (found.step, found.episode_return, found.cost, found.fps) == (None,) * 4
+    assert (found.step, found.episode_return, found.fps) == (None,) * 3
+    assert not any(cost.value for cost in found.costs)
     assert len(text([found])) == 2
 
 
@@ -132,8 +133,12 @@ def test_timing_runs_are_told_from_training_runs(suite):
     assert seen(suite("efficiency/ant_2x4/happo/default/repeat2", lines=None)).name == "ant_2x4 happo timing 2"
 
 
-def some(state: str, number: int, scenario="manyagent_ant_2x3", variant="default") -> list[progress.Run]:
-    numbers = {} if state == "waiting" else {"step": 1.26e6, "cost": 33.0, "bound": 25.0, "fps": 1e4, "left": 900.0}
+ABOVE = (progress.Cost("", 33.0, 25.0),)
+TWO = (progress.Cost("wall", 3.0, 25.0), progress.Cost("fall", 7.5, 5.0))
+
+
+def some(state: str, number: int, scenario="manyagent_ant_2x3", variant="default", costs=ABOVE) -> list[progress.Run]:
+    numbers = {} if state == "waiting" else {"step": 1.26e6, "costs": costs, "fps": 1e4, "left": 900.0}
     place = layout.Place(layout.TRAINING, scenario, "mafocops", variant)
     return [
         progress.Run(place._replace(seed=k), state, 10**7, episode_return=float(k), **numbers) for k in range(number)
@@ -142,11 +147,25 @@ def some(state: str, number: int, scenario="manyagent_ant_2x3", variant="default
 
 def test_a_cost_above_its_bound_is_marked_by_text_and_colour():
     above, within = some("running", 2)
-    within = progress.Run(**vars(within) | {"cost": 25.0})
+    within = progress.Run(**vars(within) | {"costs": (progress.Cost("", 25.0, 25.0),)})
     lines = watch.lines([above, within], 80)
     assert "33.0 > 25" in lines[1].plain and "25.0 <= 25" in lines[2].plain
     assert any(str(span.style) == "red" for span in lines[1].spans)
     assert not any(str(span.style) == "red" for span in lines[2].spans)
+
+
+def test_each_of_several_costs_is_beside_its_own_bound(suite):
+    folder = suite(lines=None)
+    more = ",episode_cost_wall,bound_wall,episode_cost_fall,bound_fall"
+    Path(folder.metrics).write_text(f"{HEADER}{more}\n{row(cost=10.5, bound='30')},3,25,7.5,5\n")
+    os.utime(folder.metrics, (NOW, NOW))
+    assert seen(folder).costs == TWO
+    [_, line] = watch.lines([seen(folder)], 100)
+    assert "wall 3.0 <= 25, fall 7.5 > 5" in line.plain
+    assert any(str(span.style) == "red" for span in line.spans)  # though the sum is below the sum of the bounds
+    sums = [tuple(cost._replace(value=cost.value + k) for cost in TWO) for k in (0, 0, 9)]
+    runs = [run for k, costs in enumerate(sums) for run in some("complete", k + 1, costs=costs)[-1:]]
+    assert "wall 3.0 <= 25, fall 7.5 > 5" in text(runs + some("waiting", 40), 100, height=4)[-1]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

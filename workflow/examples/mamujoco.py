@@ -1,7 +1,7 @@
 """Gymnasium-Robotics' MaMuJoCo with Safety-Gymnasium's velocity cost: tasks of another project.
 
-A step costs 1 when the robot is faster than Safety-Gymnasium's threshold for it (SafetyAntVelocity-v1 and
-SafetyHalfCheetahVelocity-v1, half the speed of an unconstrained PPO agent); the bound on an episode's cost is 25.
+A step costs 1 when the robot is faster than the threshold that Safety-Gymnasium's `make_ma` has for this division into
+agents (those of the robot with one agent are 2.6222 and 3.2096); SafePO bounds an episode's cost by 25.
 """
 
 import numpy as np
@@ -27,9 +27,9 @@ class VelocityCost(BaseParallelWrapper):
 
 def ant_2x4() -> VelocityCost:
     """Two agents of two legs each."""
-    return VelocityCost(mamujoco_v1.parallel_env("Ant", "2x4"), ("x_velocity", "y_velocity"), 2.6222)
+    return VelocityCost(mamujoco_v1.parallel_env("Ant", "2x4"), ("x_velocity", "y_velocity"), 2.522)
 
 
 def half_cheetah_6x1() -> VelocityCost:
     """Six agents of one joint each; those at the feet see less and are padded."""
-    return VelocityCost(mamujoco_v1.parallel_env("HalfCheetah", "6x1"), ("x_velocity",), 3.2096)
+    return VelocityCost(mamujoco_v1.parallel_env("HalfCheetah", "6x1"), ("x_velocity",), 2.932)

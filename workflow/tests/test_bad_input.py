@@ -73,7 +73,7 @@ MISTAKES = [
     ({"scenarios": "ant_2x4"}, "scenarios='ant_2x4' is not a list"),
     ({"algorithms": ["ppo"]}, f"unknown algorithm 'ppo': choose from {ALGORITHM_NAMES}"),
     ({"algorithms": [["happo"]]}, "algorithms.0=['happo'] is not a string"),
-    ({"environment": {"walls": "brick"}}, "environment.walls='brick' is not valid: choose from free, solid"),
+    ({"environment": {"walls": "brick"}}, "environment.walls='brick' is not valid: choose from ghost, free, solid"),
     ({"grids": {"lamda": {}}}, "unknown key 'lamda' in grids: choose from lam, nu_max, safety_bound"),
     ({"grids": {"lam": {"values": []}}}, "grids.lam.values is an empty list: it needs at least one entry"),
     ({"grids": {"lam": {"values": [-1]}}}, "grids.lam.values.0=-1 is out of range: it must be greater than 0"),

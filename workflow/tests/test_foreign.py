@@ -3,16 +3,23 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 
+from algorithms import evaluate
+from algorithms.controller import load as load_controller
+from algorithms.run.folder import check
 from algorithms.run.foreign import ForeignEnv
+from algorithms.run.run import Run
+from algorithms.train import arguments, env_maker, task_of
 from envs.scenarios import SCENARIOS
-from workflow import foreign
+from workflow import foreign, sources
 from workflow.suite import load
 from workflow.tests.test_command_line import FULL
 
@@ -56,12 +63,41 @@ class Free(Toy):
     cost = False
 
 
+class Wide(Toy):
+    actions = (2, 2)
+
+
 @pytest.fixture
 def row():
     """Make a row for a class of this module, and forget it afterwards."""
     yield lambda kind=Toy: foreign.add(f"toy_{kind.__name__}", f"{__name__}:{kind.__name__}", 5)
-    for name in [name for name in SCENARIOS if name.startswith("toy_")]:
+    forget()
+
+
+def forget():
+    """Let this process know no task of another project."""
+    for name in [name for name, known in SCENARIOS.items() if known.family == foreign.FAMILY]:
         del SCENARIOS[name]
+
+
+def task_and_class(kind=Toy, bound="5", env=None):
+    """Return what the command line makes of options for a class of this module, under one name for all."""
+    what = ["--scenario", "toy_one", "--env", env or f"{__name__}:{kind.__name__}", "--bound", bound]
+    small = ["num_envs=2", "rollout_length=40", "minibatch_size=20", "critic_minibatch_size=20", "epochs=1"]
+    return task_of(arguments().parse_args([*what, "--algorithm", "happo", "--steps", "80", "--set", *small]))
+
+
+def run_in(folder, **options):
+    task, kind = task_and_class(**options)
+    return Run(task, kind, folder, env_maker(task, 1), torch.device("cpu"))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The folder of a complete run of Toy."""
+    run_in(tmp_path).train(lambda *_: None)
+    yield tmp_path
+    forget()
 
 
 def test_worlds_are_a_team_and_a_saved_state_continues_to_the_bit(row):
@@ -142,6 +178,74 @@ def test_the_options_of_the_command_line_train_evaluate_and_continue_it(tmp_path
     record = json.loads((tmp_path / "two/run.json").read_text())
     assert record["foreign"] == {"name": "cheetah", "env": CHEETAH, "bound": 25.0}
     assert run("evaluate", str(tmp_path / "two"), "--episodes", "1").returncode == 0
+    page = (sources.ROOT / "workflow/examples/README.md").read_text()
+    (block,) = re.findall(r"^```python\n(from algorithms.controller.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    variables = {}
+    code = block.replace("results/mine", str(tmp_path / "two")).replace("ant_2x4", "half_cheetah_6x1")
+    exec(compile(code, "README.md", "exec"), variables)
+    assert variables["game"].agents == [] and all(variables["truncated"].values())
     wrong = run("train", *what[:3], "no.where:env", *what[4:], "--output", str(tmp_path / "three"))
     assert wrong.returncode == 2 and "env=no.where:env cannot be imported" in wrong.stderr
     assert not (tmp_path / "three/metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"kind": Wide}, r"holds a run with env=\S+:Toy, not \S+:Wide"),
+        ({"bound": "6"}, r"holds a run with bound=5\.0, not 6\.0"),
+    ],
+)
+def test_another_task_under_the_same_name_is_refused(trained, other, sentence):
+    task, _ = task_and_class()
+    assert check(trained, task)
+    with pytest.raises(ValueError, match=r"scenario 'toy_one' is \S+:Toy with bound 5 already: .* with bound \d"):
+        task_and_class(**other)
+    forget()
+    with pytest.raises(ValueError, match=sentence):
+        check(trained, task_and_class(**other)[0])
+    for name in ("run.json", "metrics.csv", "policy.pt"):
+        (trained / name).unlink()  # a checkpoint is left
+    with pytest.raises(ValueError, match="belongs to another run or other settings"):
+        run_in(trained, **other)
+
+
+def test_a_controller_takes_the_task_s_own_observations_and_gives_its_own_actions(trained):
+    forget()  # as in a process of its own: the record tells
+    controllers = [load_controller(path) for path in (trained, str(trained / "policy.pt"))]
+    env = ForeignEnv(controllers[0].scenario, 3, seed=5)
+    seen = env.reset()
+    for controller in controllers:
+        assert controller.agents == ["a", "b"] and controller.options == {}
+        actions = controller(seen)
+        assert actions.shape == (3, 2, 1)
+        for mean in (actions[1], 1e3 * np.sign(actions[1])):  # also beyond the bounds, which are 0 and 4
+            named = controller._team.split(mean)
+            for k, agent in enumerate("ab"):
+                assert named[agent] == pytest.approx(2 + 2 * np.clip(mean[k], -1, 1)) and named[agent].shape == (1,)
+        by_name = controller({"b": seen[1, 1, :1], "a": seen[1, 0]})
+        for k, agent in enumerate("ab"):
+            np.testing.assert_allclose(by_name[agent], 2 + 2 * np.clip(actions[1, k], -1, 1), rtol=1e-5)
+            assert controller.agents[k] == list(by_name)[k]
+        with pytest.raises(ValueError, match="no observation of b; give one of each of a, b"):
+            controller({"a": seen[0, 0]})
+
+
+def test_a_controller_in_one_s_own_loop_plays_what_evaluate_plays(trained):
+    controller, game = load_controller(trained), Toy()
+    env = ForeignEnv(controller.scenario, 1, evaluate.SEED)
+    env.reset()
+    observations, _ = game.reset(seed=env._seeds[0])
+    total, over = np.zeros(2), False
+    while not over:
+        observations, rewards, terminated, _, infos = game.step(controller(observations))
+        total += np.mean(list(rewards.values())), max(info["cost"] for info in infos.values())
+        over = any(terminated.values())
+    row = evaluate.episodes(*evaluate.load(trained), 1, "deterministic")[0]
+    np.testing.assert_allclose(total, [row["episode_return"], row["episode_cost"]], rtol=1e-5)
+
+
+def test_policies_of_a_task_that_has_changed_are_refused(trained, monkeypatch):
+    monkeypatch.setattr(Toy, "actions", (2, 2))
+    with pytest.raises(ValueError, match=r"policy\.pt holds 2 policies that do not fit toy_one"):
+        load_controller(trained)

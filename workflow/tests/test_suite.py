@@ -26,6 +26,9 @@ def merged(base: dict, over: dict) -> dict:
     return result
 
 
+HANDS = merged(PAPER, yaml.safe_load((CONFIGS / "hands.yaml").read_text()))
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_published_configuration_is_valid_and_named_after_its_file(path: Path):
     own = yaml.safe_load(path.read_text())
@@ -253,6 +256,22 @@ def test_options_of_the_environment_show_in_the_path_and_in_every_caption():
     assert suite.settings_of("ant_2x4", "mappo") == {"time_limit": "failure", **suite.environment}
 
 
+@pytest.mark.parametrize("options", [{"walls": "ghost"}, {"costs": "shared", "observation": "original"}])
+def test_options_of_the_published_task_are_no_condition(options):
+    suite = load(PAPER | {"environment": options})
+    assert (suite.folder, suite.caption) == ("results/paper", load(PAPER).caption)
+    assert load(PAPER | {"environment": options | {"walls": "solid"}}).folder == "results/paper,walls=solid"
+
+
+def test_the_rule_for_a_fallen_object_names_the_folder_and_the_variant_beside_it():
+    found = {}
+    for rule in ("end", "continue", None):
+        suite = load(merged(HANDS, {"environment": {"fall": rule}}))
+        found[rule] = (suite.folder, suite.other_fall)
+    assert found["end"] == found[None] == ("results/hands", "fall=continue")
+    assert found["continue"] == ("results/hands,fall=continue", "fall=end")
+
+
 def test_text_is_read_as_the_number_that_the_schema_asks_for():
     over = {"steps": "3000", "seeds": ["0", "1"], "grids": {"nu_max": {"values": ["1.3", "inf"]}}}
     suite = load(merged(PAPER, over | {"settings": {"mafocops": {"all": {"nu_lr": "5e-5"}}}}))
@@ -288,6 +307,10 @@ REFUSED = {
     "an option that a task does not have": (
         {"environment": {"fall": "continue"}},
         ["environment option fall='continue'", "ant_2x4", "walls, observation, partition, costs"],
+    ),
+    "the default of an option that a task does not have": (
+        {"environment": {"fall": "end"}},
+        ["environment option fall='end'", "ant_2x4", "walls, observation, partition, costs"],
     ),
     "a rule for a fallen object where there is none": (
         {"fall": {"scenarios": ["ant_2x4"], "algorithms": ["happo"]}},
@@ -330,6 +353,13 @@ def test_refused_in_one_sentence_with_the_choices(case):
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
+
+
+def test_an_option_of_the_robots_is_refused_for_the_hands():
+    with pytest.raises(
+        ValueError, match=r"walls='free' does not apply to shadowhandover; choose from costs, fall, epi"
+    ):
+        load(merged(HANDS, {"environment": {"walls": "free"}}))
 
 
 @pytest.mark.parametrize("missing", ["name", "steps", "seeds"])
