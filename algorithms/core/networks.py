@@ -90,6 +90,10 @@ class MLP:
             self.taped_input = x
         return self._way.forward(x, taped)
 
+    def kept(self) -> list[Tensor]:
+        """Return what stays in memory from one call to the next: the parameters, and room for what derivatives need."""
+        return [self.theta, *self._way.kept()]
+
     def backward(self, dy: np.ndarray, extra: np.ndarray | None = None) -> Tensor:
         """Return the gradient (P,) of sum(dy * output) for dy (B, O); `extra` (or 0) is that of further parameters."""
         return self._way.backward(dy, np.zeros(self.extra, dy.dtype) if extra is None else extra)
@@ -121,6 +125,10 @@ class Autograd:
         if taped:
             self._input, self._output = x, output
         return output.detach().cpu().numpy()
+
+    def kept(self) -> list[Tensor]:
+        """See `MLP`: autograd's own room is new at every call."""
+        return []
 
     def backward(self, dy: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""
@@ -173,6 +181,10 @@ class Compiled:
         else:
             self._scratch = tape
         return output
+
+    def kept(self) -> list[Tensor]:
+        """See `MLP`."""
+        return [torch.from_numpy(self._tape), torch.from_numpy(self._scratch)]
 
     def backward(self, dy: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""

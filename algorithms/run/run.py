@@ -119,7 +119,8 @@ class Run:
                 file=sys.stderr,
             )
         last = learner.iteration + 1 == self.iterations
-        held = [rollout.observation, rollout.action, *(actor.theta for actor in learner.actors)]
+        networks = [*learner.actors, *learner.critics.networks]
+        held = [rollout.observation, rollout.action, *(tensor for network in networks for tensor in network.kept())]
         with update_peak(device, self.trace_memory and last, held) as memory:
             shared, own = learner.update(rollout)
             if device.type == "cuda":

@@ -312,6 +312,14 @@ MUTATIONS = [
     Mutation(
         "constraint per episode", "macpo.py", "batch.violation / batch.episode_length", "batch.violation", "macpo"
     ),
+    Mutation(
+        "noise left in",
+        "macpo.py",
+        "eigh((products - noise + (products - noise).T",
+        "eigh((products + products.T",
+        "macpo",
+    ),
+    Mutation("halves not told apart", "macpo.py", "np.where(np.arange(rows) % 2, -1, 1)", "np.ones(rows)", "macpo"),
     Mutation("M on costs", "macpo.py", "if config.legacy_factor_on_cost else", "if True else", "legacy"),
     # clipping, MAPPO-L
     Mutation(

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch.distributions import Independent, Normal, kl_divergence
 
 from algorithms import MACPO
-from algorithms.macpo import BOUNDARY, FREE, RECOVERY, REPAIR, Solution, conjugate_gradient, solve
+from algorithms.macpo import BOUNDARY, FREE, RECOVERY, REPAIR, Solution, conjugate_gradient, solve, without_noise
 
 from .reference import make_actor, make_algorithm, make_batch, plain_of, tensors
 
@@ -404,3 +404,69 @@ def test_the_factor_of_earlier_agents_does_not_touch_the_cost():
         found.append(make_algorithm(MACPO, [actor]).step(actor, batch))
     assert found[0]["s"] == pytest.approx(found[1]["s"], rel=1e-9)
     assert found[1]["q"] == pytest.approx(9 * found[0]["q"], rel=1e-3)
+
+
+@COSTS
+@OFFSETS
+def test_without_noise_the_plane_of_the_natural_gradients_gives_the_same_step(costs, offset):
+    for seed in range(10):
+        problem = Problem(seed, costs, offset)
+        both = np.vstack([problem.g, problem.b])
+        products = both @ problem.inverse @ both.T
+        basis, same = without_noise(products, np.zeros_like(products))
+        np.testing.assert_allclose(basis, np.eye(1 + costs), atol=1e-8)
+        np.testing.assert_allclose(same, products, rtol=1e-8, atol=1e-10)
+
+
+@COSTS
+@OFFSETS
+def test_a_cross_fitted_step_fills_the_trust_region_and_mends_what_it_mends_on_other_rows(costs, offset):
+    whole = 0
+    for seed in range(40):
+        problem, rng = Problem(seed, costs, offset), np.random.default_rng(seed)
+        both, other = np.vstack([problem.g, problem.b]), rng.standard_normal((1 + costs, 5))
+        products, noise = (x @ problem.inverse @ x.T for x in (both, 0.2 * other))
+        value, vector = np.linalg.eigh(products - noise)
+        gains = (vector * np.maximum(value, 0)) @ vector.T  # along v and w, of any step x v + y w
+        basis, inside = without_noise(products, noise)
+        found = solve(inside[0, 0], inside[1:, 0], inside[1:, 1:], problem.c, DELTA)
+        whole += value[0] > 0
+        x = basis @ np.concatenate([[found.case != RECOVERY], found.nu]) / found.lam
+        kl = x @ products @ x / 2
+        if value[0] > 0:  # else there may be nothing to gain beside the constraint, and the step ends on it
+            assert kl == pytest.approx(DELTA, rel=1e-6)
+        assert kl <= DELTA * (1 + 1e-6)
+        if found.case != RECOVERY:
+            assert (problem.c - (gains @ x)[1:] <= 1e-6).all()
+    assert whole >= 20
+
+
+def test_half_the_difference_of_two_halves_has_the_noise_of_their_mean_and_no_signal():
+    rng = np.random.default_rng(0)
+    signal, scale = np.array([[3.0, 0.0, 1.0], [-1.0, 0.5, 0.0]]), np.array([0.2, 1.0, 3.0])
+    first, second = signal + scale * rng.standard_normal((2, 40_000, 2, 3))
+    mean, difference = (first + second) / 2, (first - second) / 2
+    estimate = (mean @ mean.swapaxes(1, 2) - difference @ difference.swapaxes(1, 2)).mean(0)
+    np.testing.assert_allclose(estimate, signal @ signal.T, atol=0.1)
+    assert (mean @ mean.swapaxes(1, 2)).mean(0)[0, 0] > 1.4 * (signal @ signal.T)[0, 0]
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0.0, 0.4), (1.0, 0.7, 0.99)])
+def test_cross_fitting_leaves_of_q_what_other_rows_confirm(share, low, high):
+    """Advantages of noise alone, and advantages that rise with an action: what is left of q and s."""
+    left = []
+    for seed in range(12):
+        actor = make_actor(seed=seed)
+        batch = make_batch(actor, rows=2000, seed=seed, violation=-5.0)
+        signal = (batch.action - batch.old.mean)[:, :1] / batch.old.std[:1]
+        noise = 1.0 if share == 0 else 0.5
+        batch = batch._replace(
+            advantage=noise * batch.advantage + share * signal[:, 0],
+            cost_advantage=noise * batch.cost_advantage - share * signal,
+        )
+        start, found = actor.theta.clone(), []
+        for cross_fit in (False, True):
+            actor.theta.copy_(start)
+            found.append(make_algorithm(MACPO, [actor], cross_fit=cross_fit).step(actor, batch))
+        left.append([found[1][name] / found[0][name] for name in ("q", "s")])
+    assert ((low <= np.median(left, 0)) & (np.median(left, 0) <= high)).all(), np.median(left, 0)

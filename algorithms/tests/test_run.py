@@ -308,6 +308,21 @@ def test_memory_is_traced_in_the_last_iteration_only(make_run, tmp_path):
     assert first == "" and float(last) > 0
 
 
+def test_traced_memory_counts_what_earlier_updates_have_left_and_knows_the_size_of_a_step(make_run, tmp_path):
+    found = {}
+    for region in ("iteration", "minibatch"):
+        for steps in (100, 300):
+            folder = tmp_path / f"{region}{steps}"
+            more = (f"trust_region={region}", "minibatch_size=10", "hidden=256")
+            made = make_run(folder, algorithm="macpo", steps=steps, more=more)
+            made.trace_memory = True
+            made.train(quiet)
+            found[region, steps] = float(rows_of(folder)[-1]["memory_update_mib"])
+    for region in ("iteration", "minibatch"):
+        assert found[region, 300] == pytest.approx(found[region, 100], rel=0.2)
+    assert found["iteration", 300] > 1.2 * found["minibatch", 300]
+
+
 def test_the_command_line_trains_and_then_has_nothing_to_do(tmp_path):
     command = [sys.executable, "-m", "algorithms.train", "--scenario", "halfcheetah_2x3", "--algorithm", "happo"]
     command += ["--steps", "40", "--set", "num_envs=2", "rollout_length=20", "--variant", "tiny"]

@@ -34,7 +34,7 @@ if pathlib.Path("slow").exists():
 rows = ["scenario,algorithm,variant,seed,iteration,step,fps,episode_return,episode_cost,wall_time,memory_update_mib"]
 for i in range(1, 11):
     step = int(o.steps) * i // 10
-    rows.append(f"{o.scenario},{o.algorithm},{o.variant},{o.seed},{i},{step},500,{100 * i},{30 + i},{i},20")
+    rows.append(f"{o.scenario},{o.algorithm},\\"{o.variant}\\",{o.seed},{i},{step},500,{100 * i},{30 + i},{i},20")
 pathlib.Path(o.output, "metrics.csv").write_text("\\n".join(rows) + "\\n")
 '''
 
