@@ -30,7 +30,7 @@ from .run.lock import locked
 from .run.run import Run
 from .run.signals import end_at_once
 
-VARIANT = re.compile(r"[\w=+-][\w.,=+-]*")  # a variant is the name of a folder
+VARIANT = re.compile(r"[\w=+-][\w.=+-]*")  # a variant is the name of a folder
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,9 +77,9 @@ def task_of(options: argparse.Namespace) -> tuple:
     pairs = [text.partition("=") for text in options.settings]
     if unpaired := [name for name, equals, _ in pairs if not equals]:
         raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
-    variant = options.variant or ",".join(options.settings) or "default"
+    variant = options.variant or "+".join(options.settings).replace(",", "+") or "default"
     if not VARIANT.fullmatch(variant):
-        raise ValueError(f"the variant {variant!r} is not valid: use letters, digits and _ . , = + -")
+        raise ValueError(f"the variant {variant!r} is not valid: use letters, digits and _ . = + -")
     named = {"default": {}} | getattr(algorithm, "VARIANTS", {})
     if variant not in named and not pairs:
         raise ValueError(

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import artefact, results
 from analysis.statistics import estimate, median, pooled
 from envs.scenarios import PAPER, SCENARIOS
+from workflow import layout
 from workflow.layout import DEFAULT
 
 SPEEDS = ["fps", "fps_collect", "fps_update"]
@@ -202,10 +203,15 @@ def hardware(paths: Sequence[str]) -> str:
     return f"Measured on {', '.join(sorted(names))}." if names else ""
 
 
+def _settings(variant: str) -> str:
+    """Return the settings of a variant as a reader would write them: `trust_region=minibatch, fraction_coef=0.3`."""
+    return ", ".join(f"{name}={value}" for name, value in layout.settings_in(variant).items()) or variant
+
+
 def _says(frame: pd.DataFrame) -> list[str]:
     """Return a sentence on each algorithm that was timed with two settings."""
     return [
-        f"{results.label(name)} as the paper timed it: {variant.replace(',', ', ')}; "
+        f"{results.label(name)} as the paper timed it: {_settings(variant)}; "
         f"with the settings of the main runs: {results.label(name)}{MAIN}."
         for name, variant in variants(frame).items()
     ]

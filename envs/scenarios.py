@@ -29,7 +29,7 @@ FAMILY_OPTIONS = {"ant": _ROBOT, "halfcheetah": _ROBOT, "manyagent_ant": _ROBOT,
 SAFETY_BOUND = "safety_bound"  # the setting that replaces a scenario's bound, and begins the variants of Figure 6
 
 _NUMBER = r"(?:inf|\d+\.?\d*(?:e[+-]?\d+)?)"
-_NAMED_BOUND = re.compile(rf"(?:^|,){SAFETY_BOUND}=({_NUMBER}(?:,{_NUMBER})*)(?:,\w+=|$)")
+_NAMED_BOUND = re.compile(rf"(?:^|\+){SAFETY_BOUND}=({_NUMBER}(?:\+{_NUMBER})*)(?:\+[a-z]\w*=|$)")
 
 Partition = tuple[tuple[int, ...], ...]
 
@@ -189,4 +189,4 @@ def bound_of(scenario: str, variant: str) -> float:
         ValueError: there is no such scenario.
     """
     named = _NAMED_BOUND.search(variant)
-    return sum(map(float, named[1].split(","))) if named else get(scenario).bound
+    return sum(map(float, named[1].split("+"))) if named else get(scenario).bound

@@ -22,6 +22,10 @@ FOLDERS = {
 METRICS, EVALUATION, MEASUREMENT = "metrics.csv", "evaluation.csv", "measurement.csv"
 DEFAULT = "default"  # the variant that has the suite's settings as they are
 
+# Between settings, and between the values of one. No comma: a job that Snakemake submits to a cluster is named by its
+# wildcards with commas between them, so one of a variant with a comma would make another run.
+AND = "+"
+
 
 class Place(NamedTuple):
     """The run that a folder is for; measurements have no variant of their own, and no seed."""
@@ -50,6 +54,17 @@ class Place(NamedTuple):
     def file(self, suite: str | Path, name: str = METRICS) -> str:
         """Return the path of a file of the run in a suite's folder."""
         return f"{suite}/{self.folder}/{name}"
+
+
+def variant_with(settings: dict[str, str]) -> str:
+    """Return the variant that has these settings, written as on a command line: `hidden=64+64+lam=2`."""
+    return AND.join(f"{name}={value}" for name, value in settings.items()).replace(",", AND)
+
+
+def settings_in(variant: str) -> dict[str, str]:
+    """Return the settings that a variant names, as on a command line; `variant_with` is the inverse."""
+    pairs = re.split(rf"{re.escape(AND)}(?=[a-z]\w*=)", variant) if "=" in variant else []
+    return {name: value.replace(AND, ",") for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 @cache

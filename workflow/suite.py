@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
-from workflow import foreign, schema, sources
+from workflow import foreign, layout, schema, sources
 from workflow.layout import DEFAULT
 from workflow.numbers import whole
 
@@ -86,7 +86,7 @@ class Suite:
             merged.pop(TIME_LIMIT, None)  # its own is the original's, in any suite
         if "=" not in variant:
             return merged
-        return merged | dict(pair.split("=", 1) for pair in re.split(r",(?=\w+=)", variant))
+        return merged | layout.settings_in(variant)
 
     def published(self, parameter: str, scenario: str, algorithm: str) -> object:
         """Return the value that the main runs of an algorithm use for a setting on a scenario."""
@@ -96,17 +96,13 @@ class Suite:
 
     def variant(self, parameter: str, value: object, scenario: str, algorithm: str) -> str:
         """Return the variant that has `parameter` at `value`: the main runs themselves where they use it."""
-        return (
-            DEFAULT
-            if text(value) == text(self.published(parameter, scenario, algorithm))
-            else f"{parameter}={text(value)}"
-        )
+        same = text(value) == text(self.published(parameter, scenario, algorithm))
+        return DEFAULT if same else layout.variant_with({parameter: text(value)})
 
     def timed(self, algorithm: str) -> list[str]:
         """Return the variants of an algorithm that Tables 1 and 2 time: the main runs, and what the paper timed."""
         instead = self.efficiency.get("variants", {}).get(algorithm)
-        settings = ",".join(f"{name}={text(value)}" for name, value in (instead or {}).items())
-        return [DEFAULT, *([settings] if settings else [])]
+        return [DEFAULT, *([layout.variant_with({n: text(v) for n, v in instead.items()})] if instead else [])]
 
 
 def places(scenario: Scenario) -> list[str]:
@@ -116,11 +112,11 @@ def places(scenario: Scenario) -> list[str]:
 
 
 def text(value: object) -> str:
-    """Return a value as on a command line and in paths: 1, 2.2, 5e-05, inf, true, 64,64."""
+    """Return a value as on a command line: 1, 2.2, 5e-05, 1e12, inf, true, 64,64."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:.12g}"
+        return f"{value:.12g}".replace("e+", "e")
     return ",".join(map(text, value)) if isinstance(value, list | tuple) else str(value)
 
 

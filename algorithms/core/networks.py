@@ -223,8 +223,8 @@ def kernels() -> ModuleType | None:
 
 @contextmanager
 def patience(text: str) -> Iterator[None]:
-    """Say what one waits for, if the block takes more than 1.5 seconds."""
-    timer = threading.Timer(1.5, print, [text], {"file": sys.stderr, "flush": True})
+    """Say what one waits for, if the block takes more than 4 seconds, which loading alone does not on a busy machine."""
+    timer = threading.Timer(4, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:

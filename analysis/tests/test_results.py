@@ -24,7 +24,7 @@ def test_a_safety_bound_variant_without_a_bound_column_gets_the_bound_it_names(w
 
 
 def test_a_variant_that_names_a_bound_per_cost_gets_their_sum(write):
-    assert (results.read([write(variant="safety_bound=25,30")])["bound"] == 55).all()
+    assert (results.read([write(variant="safety_bound=25+30")])["bound"] == 55).all()
 
 
 def test_the_bound_column_wins(write):

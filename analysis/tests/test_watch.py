@@ -170,7 +170,7 @@ def test_each_of_several_costs_is_beside_its_own_bound(suite):
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width):
-    runs = some("running", 2, variant="trust_region=minibatch,fraction_coef=0.3") + some("complete", 3)
+    runs = some("running", 2, variant="trust_region=minibatch+fraction_coef=0.3") + some("complete", 3)
     assert max(map(len, text(runs, width))) <= width
     console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(*watch.lines(runs, width), sep="\n")

@@ -39,7 +39,7 @@ HELD = []  # the lock on the results' folder, until this process ends
 
 wildcard_constraints:
     scenario="|".join(SCENARIOS),
-    variant=r"\w+(=[\w.,=+-]+)?",
+    variant=r"\w+(=[\w.=+-]+)?",
     seed=r"\d+",
 
 

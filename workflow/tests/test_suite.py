@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.target_jobs import parse_target_jobs_cli_args
+from snakemake_interface_executor_plugins.utils import TargetSpec, encode_target_jobs_cli_args
 
 from envs import scenarios as tasks
 from envs.scenarios import SCENARIOS
-from workflow import artefacts, sources
+from workflow import artefacts, layout, sources
 from workflow.layout import place_of
 from workflow.suite import EITHER, load, places, text
 
@@ -95,7 +97,7 @@ def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids(
 def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_settings():
     suite = load(merged(PAPER, {"settings": {"macpo": {"ant": {"fraction_coef": 0.7, "trust_region": "iteration"}}}}))
     variants = {name: suite.timed(name) for name in suite.algorithms}
-    published = "trust_region=minibatch,fraction_coef=0.3"
+    published = "trust_region=minibatch+fraction_coef=0.3"
     assert variants.pop("macpo") == ["default", published]
     assert set(map(tuple, variants.values())) == {("default",)}
     settings = {name: suite.settings_of("ant_2x4", "macpo", name) for name in ("default", published)}
@@ -107,8 +109,33 @@ def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_
     assert "variants" not in load(HANDS).efficiency
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lam": "2"},
+        {"hidden": "64,32", "lr": "1e-3", "trust_region": "minibatch"},
+        {"lam": "1e12", "hidden": "8,8"},
+    ],
+)
+def test_settings_are_read_back_from_their_variant_which_executors_of_snakemake_can_name(settings):
+    variant = layout.variant_with(settings)
+    assert layout.settings_in(variant) == settings
+    job = TargetSpec("train", {"variant": variant, "seed": "0"})
+    assert parse_target_jobs_cli_args(encode_target_jobs_cli_args([job])) == [job]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_run_of_every_suite_is_one_that_executors_of_snakemake_can_name(path):
+    suite = load(merged(PAPER, yaml.safe_load(path.read_text())))
+    needed = {file for name in artefacts.made(suite) for file in artefacts.ROWS[name].needs(suite)}
+    places = {layout.place_if_any(file) for file in needed} - {None}
+    jobs = [TargetSpec("train", {**place._asdict(), "seed": str(place.seed)}) for place in places]
+    assert jobs and parse_target_jobs_cli_args(encode_target_jobs_cli_args(jobs)) == jobs
+
+
 def test_a_variant_of_several_values_and_settings_is_read_back():
-    found = load(PAPER).settings_of("ant_2x4", "macpo", "hidden=64,32,lr=1e-3,trust_region=minibatch")
+    found = load(PAPER).settings_of("ant_2x4", "macpo", "hidden=64+32+lr=1e-3+trust_region=minibatch")
     assert found == {"time_limit": "failure", "hidden": "64,32", "lr": "1e-3", "trust_region": "minibatch"}
 
 
