@@ -222,9 +222,9 @@ def kernels() -> ModuleType | None:
 
 
 @contextmanager
-def patience(text: str) -> Iterator[None]:
-    """Say what one waits for, if the block takes more than 4 seconds, which loading alone does not on a busy machine."""
-    timer = threading.Timer(4, print, [text], {"file": sys.stderr, "flush": True})
+def patience(text: str, after: float = 4.0) -> Iterator[None]:
+    """Say what one waits for, if the block takes more than `after` seconds: loading alone takes one, on a busy machine two."""
+    timer = threading.Timer(after, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:

@@ -92,8 +92,8 @@ def test_one_is_told_what_one_waits_for_only_if_it_takes_long(capsys):
     with networks.patience("compiling"):
         pass
     assert capsys.readouterr().err == ""
-    with networks.patience("compiling"):
-        time.sleep(1.8)
+    with networks.patience("compiling", after=0.1):
+        time.sleep(0.5)
     assert capsys.readouterr().err == "compiling\n"
 
 
