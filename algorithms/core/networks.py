@@ -223,7 +223,7 @@ def kernels() -> ModuleType | None:
 
 @contextmanager
 def patience(text: str, after: float = 4.0) -> Iterator[None]:
-    """Say what one waits for, if the block takes more than `after` seconds; loading takes one, or two if others compute."""
+    """Say what one waits for, if the block takes more than `after` seconds: loading alone may take two."""
     timer = threading.Timer(after, print, [text], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
