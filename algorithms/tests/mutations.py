@@ -50,7 +50,7 @@ MUTATIONS = [
     Mutation(
         "log-probability without 2 pi", "core/policy.py", "+ 0.5 * math.log(2 * math.pi)\n", "+ 0.0\n", "networks"
     ),
-    Mutation("Fisher without the std part", "core/policy.py", "(2 * np.square(1", "(0 * np.square(1", "networks"),
+    Mutation("Fisher without the std part", "core/policy.py", "curvature = 2 *", "curvature = 0 *", "networks"),
     Mutation(
         "Fisher not averaged over rows",
         "core/policy.py",
@@ -60,13 +60,24 @@ MUTATIONS = [
     ),
     Mutation(
         "KL gradient without the std part",
-        "core/policy.py",
-        "            d_log_std += (variance / old_variance - 1) * d_kl.sum()\n",
+        "core/kernels.py",
+        "    sums += (old_precision / precision - 1) * total_kl\n",
         "",
         "networks",
     ),
     Mutation(
-        "gradient of log std, not of its parameter", "core/policy.py", "d_log_std * slope", "d_log_std", "networks"
+        "slope of one dimension for all",
+        "core/kernels.py",
+        "d_log_prob[row, k if own else 0]",
+        "d_log_prob[row, 0]",
+        "networks",
+    ),
+    Mutation(
+        "gradient of log std, not of its parameter",
+        "core/policy.py",
+        "d_log_std * (1 - policy.std / STD_SCALE)",
+        "d_log_std",
+        "networks",
     ),
     Mutation("an old policy's gradient", "core/policy.py", "if policy is not self._policy:", "if False:", "networks"),
     Mutation("autograd's gradient of another loss", "core/policy.py", "loss(*rows)", "loss(*rows[::-1])", "networks"),
@@ -122,8 +133,8 @@ MUTATIONS = [
     Mutation(
         "arrays shuffled unlike tensors",
         "core/networks.py",
-        "column[order.numpy()]",
-        "column[order.numpy()[::-1]]",
+        "column.take(order.numpy(), 0)",
+        "column.take(order.numpy()[::-1], 0)",
         "networks",
     ),
     # critics
@@ -448,7 +459,7 @@ MUTATIONS = [
         "unknown settings ignored", "core/config.py", "        if name not in fields:", "        if False:", "settings"
     ),
     Mutation("ranges not checked", "core/config.py", "math.isnan(number) or number < 0", "False", "settings"),
-    Mutation("other settings resumed", "run/folder.py", "        if changed:", "        if False:", "run"),
+    Mutation("other settings resumed", "run/folder.py", "if old.get(name) != new[name]]:", "if False]:", "run"),
     Mutation(
         "rows beyond the checkpoint kept",
         "run/run.py",
@@ -579,6 +590,18 @@ BASELINE = Mutation(
 )
 
 
+def mutated(mutation: Mutation) -> str:
+    """Return the text of a mutation's file with the error in it.
+
+    Raises:
+        ValueError: the file no longer holds what was to be replaced.
+    """
+    text = (ROOT / "algorithms" / mutation.file).read_text()
+    if mutation.old not in text:
+        raise ValueError(f"{mutation.name}: {mutation.file} no longer holds {mutation.old!r}")
+    return text.replace(mutation.old, mutation.new)
+
+
 def first_failure(mutation: Mutation) -> str | None:
     """Return the test that notices `mutation`, or None."""
     with tempfile.TemporaryDirectory() as place:
@@ -587,10 +610,7 @@ def first_failure(mutation: Mutation) -> str | None:
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", root)
         path = root / "algorithms" / mutation.file
-        text = path.read_text()
-        if mutation.old not in text:
-            raise SystemExit(f"{mutation.name}: {mutation.file} no longer holds {mutation.old!r}")
-        path.write_text(text.replace(mutation.old, mutation.new))
+        path.write_text(mutated(mutation))
         files = [f"algorithms/tests/test_{name}.py" for name in mutation.tests.split()]
         options = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
         done = subprocess.run(
