@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis import files, results
 from workflow import layout
-from workflow.suite import text
+from workflow.numbers import text
 
 MACHINE = ("wall_time", "fps", "memory_")  # how the names of columns begin that differ from machine to machine
 KEPT = ("scenario", "algorithm", "variant", "seed", "steps", "task_version", "commit", "dirty", "started", "ended")

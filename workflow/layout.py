@@ -57,8 +57,8 @@ class Place(NamedTuple):
 
 
 def variant_with(settings: dict[str, str]) -> str:
-    """Return the variant that has these settings, written as on a command line: `hidden=64+64+lam=2`."""
-    return AND.join(f"{name}={value}" for name, value in settings.items()).replace(",", AND)
+    """Return the variant that has these settings, in any order, written as on a command line: `hidden=64+64+lam=2`."""
+    return AND.join(f"{name}={value}" for name, value in sorted(settings.items())).replace(",", AND)
 
 
 def settings_in(variant: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from envs.scenarios import FAMILY_OPTIONS, OPTIONS, SAFETY_BOUND, SCENARIOS, Scenario, bound_of, complete
 from workflow import foreign, layout, schema, sources
 from workflow.layout import DEFAULT
-from workflow.numbers import whole
+from workflow.numbers import text, whole
 
 TEXT = r"[A-Za-z0-9_.,:+@%=/-]+"  # of settings: nothing that a shell would read as more than a word
 FALL = "fall"  # the option of which a suite may have both values: the other one is a variant
@@ -109,15 +109,6 @@ def places(scenario: Scenario) -> list[str]:
     """Return where a setting of this scenario can be written, from general to specific."""
     length = [f"{scenario.family}_{scenario.segments}_segments"] if scenario.segments else []
     return ["all", scenario.family, *length, scenario.name]
-
-
-def text(value: object) -> str:
-    """Return a value as on a command line: 1, 2.2, 5e-05, 1e12, inf, true, 64,64."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return f"{value:.12g}".replace("e+", "e")
-    return ",".join(map(text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def load(config: dict) -> Suite:

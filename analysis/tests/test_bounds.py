@@ -25,7 +25,7 @@ COSTS, VALUES = ",episode_cost_wall,bound_wall,episode_cost_fall,bound_fall", ",
 
 
 def test_a_file_without_the_column_of_the_bound_has_that_of_its_variant_or_scenario_and_others_keep_theirs(write):
-    wanted = {"default": 50.0, "safety_bound=25": 25.0, "lam=2,safety_bound=7.5": 7.5, "safety_bound=9": 123.0}
+    wanted = {"default": 50.0, "safety_bound=25": 25.0, "lam=2+safety_bound=7.5": 7.5, "safety_bound=9": 123.0}
     last = {"bound": 123.0, "violation": -4.0}
     paths = [write(variant=name, episode_cost=31.0, **(last if x == 123 else {})) for name, x in wanted.items()]
     frame = results.read(paths)

@@ -170,7 +170,7 @@ def test_each_of_several_costs_is_beside_its_own_bound(suite):
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width):
-    runs = some("running", 2, variant="trust_region=minibatch+fraction_coef=0.3") + some("complete", 3)
+    runs = some("running", 2, variant="fraction_coef=0.3+trust_region=minibatch") + some("complete", 3)
     assert max(map(len, text(runs, width))) <= width
     console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(*watch.lines(runs, width), sep="\n")
@@ -225,7 +225,15 @@ def test_on_a_terminal_it_redraws_until_ctrl_c_and_leaves_the_terminal_as_it_was
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "analysis.watch", str(folder)]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-    process = subprocess.Popen(command, cwd=HERE, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command,
+        cwd=HERE,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+    )
     os.close(theirs)
     shown, deadline = b"", time.time() + 30
     while shown.count(b"\x1b[H") < 3 and time.time() < deadline:

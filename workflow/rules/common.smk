@@ -10,7 +10,8 @@ import yaml
 
 from envs.scenarios import SCENARIOS
 from workflow import use_this_code, artefacts, attempt, foreign, layout, lock, opengl, plan, sources
-from workflow.suite import load, text
+from workflow.numbers import text
+from workflow.suite import load
 
 use_this_code()
 

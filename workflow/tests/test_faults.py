@@ -65,7 +65,7 @@ def grid(name: str, values: list) -> Callable[[Project], None]:
 MAFOCOPS = {"ant_2x4 mafocops default 0", "ant_2x4 mafocops lam=1 0", "ant_2x4 mafocops nu_max=inf 0"}
 MAFOCOPS |= {"ant_2x4 mafocops safety_bound=25 0"}
 OTHERS = {"ant_2x4 happo default 0", "ant_2x4 macpo default 0", "ant_2x4 macpo legacy 0"}
-PUBLISHED_MACPO = "trust_region=minibatch+fraction_coef=0.3"
+PUBLISHED_MACPO = "fraction_coef=0.3+trust_region=minibatch"
 TIMING = {f"ant_2x4 {run} 0 timed" for run in ("mafocops default", "macpo default", f"macpo {PUBLISHED_MACPO}")}
 NOTHING: set[str] = set()
 FOLDERS = ("algorithms", "analysis", "envs", "workflow")

@@ -13,7 +13,8 @@ from envs import scenarios as tasks
 from envs.scenarios import SCENARIOS
 from workflow import artefacts, layout, sources
 from workflow.layout import place_of
-from workflow.suite import EITHER, load, places, text
+from workflow.numbers import text
+from workflow.suite import EITHER, load, places
 
 CONFIGS = sources.ROOT / "workflow/config"
 PAPER = yaml.safe_load((CONFIGS / "paper.yaml").read_text())
@@ -97,7 +98,7 @@ def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids(
 def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_settings():
     suite = load(merged(PAPER, {"settings": {"macpo": {"ant": {"fraction_coef": 0.7, "trust_region": "iteration"}}}}))
     variants = {name: suite.timed(name) for name in suite.algorithms}
-    published = "trust_region=minibatch+fraction_coef=0.3"
+    published = "fraction_coef=0.3+trust_region=minibatch"
     assert variants.pop("macpo") == ["default", published]
     assert set(map(tuple, variants.values())) == {("default",)}
     settings = {name: suite.settings_of("ant_2x4", "macpo", name) for name in ("default", published)}
@@ -121,6 +122,7 @@ def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_
 def test_settings_are_read_back_from_their_variant_which_executors_of_snakemake_can_name(settings):
     variant = layout.variant_with(settings)
     assert layout.settings_in(variant) == settings
+    assert layout.variant_with(dict(reversed(settings.items()))) == variant
     job = TargetSpec("train", {"variant": variant, "seed": "0"})
     assert parse_target_jobs_cli_args(encode_target_jobs_cli_args([job])) == [job]
 
