@@ -318,16 +318,6 @@ def backward(theta, sizes, folded, tape, dy, extra):
 
 
 @compiled
-def jvp(theta, sizes, folded, tape, rows, direction):
-    """Return the change (B, O) of the output along `direction` (P,), after a forward of B rows that kept its tape."""
-    change, dy = fold_jvp(theta, direction, sizes), np.empty((rows, sizes[-1]), theta.dtype)
-    for start in range(0, rows, CHUNK):
-        stop = min(start + CHUNK, rows)
-        jvp_chunk(sizes, folded, change, tape[start * tape_size(sizes) :], dy[start:stop])
-    return dy
-
-
-@compiled
 def gauss_newton(theta, sizes, folded, tape, rows, direction, metric, extra):
     """Return J^T diag(metric) J d (P,) for direction d (P,), metric (O,) and J the Jacobian of the taped outputs.
 
@@ -410,6 +400,5 @@ def compile_all() -> None:
     grad = backward(theta, sizes, folded, tape, y, theta[:0])
     act(folded[None], sizes, x[None], y[None].copy())
     chain_rule(y, theta[:1], y, theta[:1], y[0], y, y)
-    jvp(theta, sizes, folded, tape, 1, theta)
     gauss_newton(theta, sizes, folded, tape, 1, theta, y[0], theta[:0])
     adam(grad, theta, np.zeros_like(theta), np.zeros_like(theta), np.zeros(1), 1e-3, 1.0, 1e-5)

@@ -98,10 +98,6 @@ class MLP:
         """Return the gradient (P,) of sum(dy * output) for dy (B, O); `extra` (or 0) is that of further parameters."""
         return self._way.backward(dy, np.zeros(self.extra, dy.dtype) if extra is None else extra)
 
-    def jvp(self, direction: Tensor) -> np.ndarray:
-        """Return the change (B, O) of the output along `direction` (P,), to first order."""
-        return self._way.jvp(direction)
-
     def gauss_newton(self, direction: Tensor, metric: np.ndarray, extra: np.ndarray | None = None) -> Tensor:
         """Return J^T diag(metric) J d (P,) of d = `direction` (P,), metric (O,), with J the output's Jacobian.
 
@@ -138,10 +134,6 @@ class Autograd:
         gradients = torch.autograd.grad(self._output, self._parameters, dy, retain_graph=True)
         flat = parameters_to_vector(gradients)
         return torch.cat([flat, torch.from_numpy(extra).to(flat)])
-
-    def jvp(self, direction: Tensor) -> np.ndarray:
-        """See `MLP`."""
-        return self._jvp(direction).cpu().numpy()
 
     def _jvp(self, direction: Tensor) -> Tensor:
         parts = direction[: sum(map(Tensor.numel, self._parameters))].split([p.numel() for p in self._parameters])
@@ -190,11 +182,6 @@ class Compiled:
         """See `MLP`."""
         work = (self._theta, self._sizes, self._folded, self._tape, np.ascontiguousarray(dy), extra)
         return torch.from_numpy(self._kernels.backward(*work))
-
-    def jvp(self, direction: Tensor) -> np.ndarray:
-        """See `MLP`."""
-        work = (self._theta, self._sizes, self._folded, self._tape, self._rows, direction.numpy())
-        return self._kernels.jvp(*work)
 
     def gauss_newton(self, direction: Tensor, metric: np.ndarray, extra: np.ndarray) -> Tensor:
         """See `MLP`."""

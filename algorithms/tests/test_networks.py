@@ -72,7 +72,7 @@ def test_backward_equals_autograd(way, dtype, hidden, rows):
 @DTYPES
 @HIDDEN
 @ROWS
-def test_jvp_and_gauss_newton_products_equal_those_of_torch(way, dtype, hidden, rows):
+def test_gauss_newton_products_equal_those_of_torch(way, dtype, hidden, rows):
     actor, seen = make_actor(hidden=hidden, dtype=dtype), observations(dtype, rows)
     direction = torch.randn(actor.theta.shape, generator=torch.Generator().manual_seed(4), dtype=dtype)
     metric = np.array([0.2, 1.0, 3.0], direction.numpy().dtype)
@@ -82,7 +82,6 @@ def test_jvp_and_gauss_newton_products_equal_those_of_torch(way, dtype, hidden, 
         return plain_of(actor).output(theta, seen)
 
     _, change = torch.func.jvp(output, (actor.theta,), (direction,))
-    close(actor.jvp(direction), change.detach(), dtype)
     _, back = torch.func.vjp(output, actor.theta)
     close(actor.gauss_newton(direction, metric), back(change.detach() * torch.from_numpy(metric))[0], dtype)
 
