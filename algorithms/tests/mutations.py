@@ -607,7 +607,7 @@ def first_failure(mutation: Mutation) -> str | None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         for name in ("algorithms", "envs", "workflow"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, root / name)  # with the compiled kernels, which a changed file outdates
         shutil.copy(ROOT / "pyproject.toml", root)
         path = root / "algorithms" / mutation.file
         path.write_text(mutated(mutation))
