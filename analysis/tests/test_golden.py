@@ -19,16 +19,18 @@ NOTES = {
     "ten_million": "Two seeds.",
     "foreign_1m": "Gymnasium-Robotics' tasks with Safety-Gymnasium's velocity cost.",
     "hands_10m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
+    "hands_5m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
 }
 SCENARIO = "halfcheetah_2x3"
 # What has no runs beside it: the quick suite, and the benchmark of which only the summary is kept.
 WITHOUT_RUNS = {"quick", "benchmark"}
-RUNS = {"runs", "efficiency", "1m", "2m", "4m", "10m"}  # folders of runs
+RUNS = {"runs", "efficiency", "1m", "2m", "4m", "5m", "10m"}  # folders of runs
 TIMED = ("table1", "table2", "iteration_time")
 CALLED = {
     "ant_2x4_2m": "figure2",
     "legacy_2m": "legacy",
     "hands_10m": "figure_hands",
+    "hands_5m": "figure_hands",
     "foreign_1m": "foreign",
 }  # artefacts whose file has another name
 ONLY = {"figure6": {"mafocops"}, "table3": {"happo", "mafocops"}, "table4": {"happo", "mafocops"}}
@@ -48,6 +50,7 @@ def inputs(path):
             "ant_2x4_2m": "2m/ant_2x4",
             "legacy_2m": f"2m/{SCENARIO}",
             "hands_10m": "10m/shadowhandover",
+            "hands_5m": "5m/shadowhandreorientation",
             "foreign_1m": "1m/mamujoco_ant_2x4",
         }[name]
         variants = ("default", "legacy") if name == "legacy_2m" else ("default",)
