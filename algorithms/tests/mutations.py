@@ -70,7 +70,7 @@ MUTATIONS = [
         "core/kernels.py",
         "d_log_prob[row, k if own else 0]",
         "d_log_prob[row, 0]",
-        "networks",
+        "kernels",
     ),
     Mutation(
         "gradient of log std, not of its parameter",
