@@ -77,7 +77,7 @@ def task_of(options: argparse.Namespace) -> tuple:
     pairs = [text.partition("=") for text in options.settings]
     if unpaired := [name for name, equals, _ in pairs if not equals]:
         raise ValueError(f"--set {unpaired[0]} is not valid: write name=value")
-    variant = options.variant or "+".join(sorted(options.settings)).replace(",", "+") or "default"
+    variant = options.variant or layout.variant_with({name: value for name, _, value in pairs}) or layout.DEFAULT
     if not VARIANT.fullmatch(variant):
         raise ValueError(f"the variant {variant!r} is not valid: use letters, digits and _ . = + -")
     named = {"default": {}} | getattr(algorithm, "VARIANTS", {})

@@ -189,4 +189,4 @@ def bound_of(scenario: str, variant: str) -> float:
         ValueError: there is no such scenario.
     """
     named = _NAMED_BOUND.search(variant)
-    return sum(map(float, named[1].split("+"))) if named else get(scenario).bound
+    return sum(map(float, re.findall(_NUMBER, named[1]))) if named else get(scenario).bound

@@ -64,7 +64,8 @@ def variant_with(settings: dict[str, str]) -> str:
 def settings_in(variant: str) -> dict[str, str]:
     """Return the settings that a variant names, as on a command line; `variant_with` is the inverse."""
     pairs = re.split(rf"{re.escape(AND)}(?=[a-z]\w*=)", variant) if "=" in variant else []
-    return {name: value.replace(AND, ",") for name, _, value in (pair.partition("=") for pair in pairs)}
+    values = rf"(?<!\de){re.escape(AND)}"  # that of 1e+5 is part of a number
+    return {name: re.sub(values, ",", value) for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 @cache

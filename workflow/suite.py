@@ -84,8 +84,6 @@ class Suite:
                 merged |= table.get(place, {})
         if variant == LEGACY:
             merged.pop(TIME_LIMIT, None)  # its own is the original's, in any suite
-        if "=" not in variant:
-            return merged
         return merged | layout.settings_in(variant)
 
     def published(self, parameter: str, scenario: str, algorithm: str) -> object:

@@ -70,6 +70,7 @@ def test_all_runs_of_a_kind_are_found_and_those_set_aside_are_not(tmp_path):
         ("safety_bound=25", 25.0),
         ("safety_bound=2.5e-1", 0.25),
         ("safety_bound=25+30", 55.0),
+        ("safety_bound=2e+1+30", 50.0),
         ("safety_bound=25+30+lam=2", 55.0),
         ("lam=2+safety_bound=25", 25.0),
         ("no_safety_bound=25", 70.0),

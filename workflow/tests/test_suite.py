@@ -117,6 +117,7 @@ def test_what_the_paper_timed_is_timed_beside_the_main_runs_and_wins_over_their_
         {"lam": "2"},
         {"hidden": "64,32", "lr": "1e-3", "trust_region": "minibatch"},
         {"lam": "1e12", "hidden": "8,8"},
+        {"lam": "1e+5", "nu_max": "2"},
     ],
 )
 def test_settings_are_read_back_from_their_variant_which_executors_of_snakemake_can_name(settings):
