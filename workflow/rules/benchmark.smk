@@ -15,7 +15,7 @@ rule measure:
     threads: CORES
     resources:
         gpu=1,
-        mem_mb=500,
+        mem_mb=1000,
     params:
         settings=settings_arguments,
         threads=SUITE.benchmark.get("threads"),

@@ -16,7 +16,7 @@ rule train:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=500,
+        mem_mb=1000,
         attempt=lambda wildcards, attempt: f"{attempt}/{ATTEMPTS}",
     params:
         command="python -m algorithms.train",

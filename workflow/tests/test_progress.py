@@ -1,13 +1,16 @@
 """The plan and the line that says how far a suite is."""
 
 import os
+import re
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from workflow import plan, progress
 
+ROOT = Path(__file__).parents[2]
 COLUMNS = "scenario,algorithm,iteration,step,wall_time"
 
 
@@ -140,11 +143,20 @@ def test_of_runs_of_unequal_speed_the_median_counts_and_each_algorithm_by_itself
     assert (fast, slow) == pytest.approx((20, 400))
 
 
+def test_no_committed_run_took_more_memory_than_its_job_is_given():
+    given = re.search(r"mem_mb=(\d+)", (ROOT / "workflow/rules/train.smk").read_text())[1]
+    assert int(given) == 1000 * plan.PROCESS_GIGABYTES
+    runs = [pd.read_csv(path)["memory_rss_mib"].max() for path in (ROOT / "results/reference").rglob("metrics.csv")]
+    measured = pd.read_csv(ROOT / "results/reference/benchmark/benchmark.csv")["peak_rss_mib"]
+    assert len(runs) > 50 and len(measured) > 50
+    assert max(*runs, *measured) * 2**20 < int(given) * 1e6
+
+
 def test_the_description_counts_only_what_is_ahead(folder):
     here = [metrics(folder, seed, [100]) for seed in range(2)]
     text = plan.describe(planned(here[:1]) + planned(here[1:], ahead=False), cores=8)
     assert "1 training runs and 0 timing runs" in text
-    assert "4 GB of memory" in text
+    assert "8 GB of memory" in text
     assert "No run is ahead" in plan.describe(planned(here, ahead=False), cores=8)
 
 
