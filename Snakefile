@@ -52,3 +52,5 @@ onstart:
 
 onsuccess:
     print("".join(attempt.given_up(Path(SUITE.folder))), end="")
+    if Path(SUITE.folder, "report.html").exists():
+        print(f"All of it on one page: {SUITE.folder}/report.html")
