@@ -5,6 +5,9 @@ Projecting it onto the network's policies gives the loss whose gradient is eq. 1
 
     L = mean_s 1[KL_s <= delta] { KL_s - ratio (M - nu . A_c) / lambda },   KL_s = KL(pi_theta || pi_k)(s).
 
+KL_s is the sum over the action's dimensions, which are independent. `kl_reduction=mean` takes their mean wherever KL
+stands above; that is lambda / A and A delta with the sum, and what the published ratios to HAPPO speak for.
+
 Read with FOCOPS (Zhang et al. 2020), from which it is derived: states outside the trust region are gated, and line 15
 of Algorithm 1, printed with the inequality inverted, stops the epochs when mean KL > delta. nu descends the dual
 (line 9): nu <- clip(nu + alpha (J_C - d), 0, nu_max). lambda is the multiplier of the one KL constraint: a single
@@ -37,13 +40,15 @@ class Config(CoreConfig):
     nu_init: float = 0.0  # not printed; 0 is FOCOPS' default
     nu_update: str = "minibatch"  # minibatch: line 9 before every policy step | iteration: once per agent and iteration
     kl_threshold: float = 0.0125  # delta, of both the gate and the stop
+    kl_reduction: str = "sum"  # over the action's A dimensions: sum, which is the KL of eq. 17 | mean
     gate: bool = True  # the indicator of FOCOPS, which the supplement does not print
 
     def __post_init__(self) -> None:
-        """Refuse an unknown nu_update and a lambda that cannot divide."""
+        """Refuse an unknown nu_update or kl_reduction and a lambda that cannot divide."""
         super().__post_init__()
-        if self.nu_update not in ("minibatch", "iteration"):
-            raise ValueError(f"nu_update={self.nu_update} is not valid: choose minibatch or iteration")
+        for name, known in (("nu_update", ("minibatch", "iteration")), ("kl_reduction", ("sum", "mean"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)} is not valid: choose {' or '.join(known)}")
         if self.lam == 0:
             raise ValueError("lam=0.0 is out of range: it must be positive")
 
@@ -62,6 +67,7 @@ class MAFOCOPS:
     def update_agent(self, i: int, batch: Batch) -> dict[str, float]:
         """Improve policy i on `batch` (lines 9-18), whose advantage is M^{1:h}, and return diagnostics."""
         config, actor, nu = self.config, self.actors[i], self.state["nu"][i]
+        share = 1 / batch.action.shape[1] if config.kl_reduction == "mean" else 1.0  # of the sum that counts as KL_s
         if config.nu_update == "iteration":
             nu[:] = self.next_nu(nu, batch.violation)
         gated, epoch = [], 0
@@ -74,24 +80,34 @@ class MAFOCOPS:
                     np.exp(policy.log_prob(mini.action) - mini.log_prob),
                     policy.kl(mini.old),
                     mini.advantage - mini.cost_advantage @ nu.astype(mini.advantage.dtype),
+                    share,
                 )
                 actor.descend(actor.gradient(policy, mini.action, d_log_prob, mini.old, d_kl))
                 gated.append(d_kl == 0)
-            if epoch < config.epochs and self.mean_kl(actor, batch) > config.kl_threshold:
+            if epoch < config.epochs and share * self.mean_kl(actor, batch) > config.kl_threshold:
                 break
         each = {f"nu_{j}": float(value) for j, value in enumerate(nu)} if len(nu) > 1 else {}
         return {"nu": float(nu.mean()), **each, "gated": float(np.concatenate(gated).mean()), "epochs": float(epoch)}
 
     def mean_kl(self, actor: Actor, batch: Batch) -> float:
-        """Return the mean of KL(pi_theta || pi_k) over all rows, which line 15 compares with delta."""
+        """Return the mean over all rows of KL(pi_theta || pi_k), summed over dimensions, for line 15."""
         return float(actor.policy(batch.observation, taped=False).kl(batch.old).mean())
 
     def next_nu(self, nu: np.ndarray, violation: np.ndarray) -> np.ndarray:
         """Return nu (C,) after line 9: a projected step against the dual's slope d - J_C (C,) (Corollary 2)."""
         return np.minimum(np.maximum(nu + self.config.nu_lr * violation, 0), self.config.nu_max)
 
-    def slopes(self, ratio: np.ndarray, kl: np.ndarray, advantage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return dL/d log pi(a|s) and dL/d KL_s, both (B,), of the loss above; advantage (B,) is M - nu . A_c."""
-        inside = kl <= self.config.kl_threshold if self.config.gate else np.ones(len(kl), bool)
+    def slopes(
+        self, ratio: np.ndarray, kl: np.ndarray, advantage: np.ndarray, share: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return dL/d log pi(a|s) and dL/d kl, both (B,), of the loss above with KL_s = share kl.
+
+        Args:
+            ratio: pi_theta / pi_k of each row (B,).
+            kl: KL(pi_theta || pi_k), summed over the action's dimensions (B,).
+            advantage: M - nu . A_c (B,).
+            share: 1, or 1 / A for the mean over A dimensions.
+        """
+        inside = share * kl <= self.config.kl_threshold if self.config.gate else np.ones(len(kl), bool)
         weight = inside / kl.dtype.type(len(kl))
-        return -weight * ratio * advantage / self.config.lam, weight
+        return -weight * ratio * advantage / self.config.lam, share * weight

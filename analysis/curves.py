@@ -1,4 +1,4 @@
-"""Figures 2 to 6, `legacy`, `time_limit` and `nu_reading`: return and cost against environment steps.
+"""Figures 2 to 6, `legacy`, `time_limit`, `nu_reading` and `kl_reading`: return and cost against environment steps.
 
 Lines are medians over seeds, bands 25-75 % percentiles.
 
@@ -22,7 +22,8 @@ from workflow.layout import DEFAULT
 
 SAFETY = "figure6"
 # Figures that show variants beside the default, and what the names of these match.
-BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*", "nu_reading": "nu_update=.*"}
+BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*"}
+BESIDE |= {"nu_reading": "nu_update=.*", "kl_reading": "kl_reduction=.*"}
 VARIANTS = BESIDE | {SAFETY: f"{SAFETY_BOUND}=.*"}
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
 TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
@@ -32,6 +33,7 @@ SUBJECTS = {
     "legacy": " with the suite's settings (solid) and with the variant legacy (dashed in the same colour)",
     "time_limit": " with the suite's treatment of time limits (solid) and with the named one (dashed)",
     "nu_reading": " with the suite's reading of line 9 of Algorithm 1 (solid) and with the named one (dashed)",
+    "kl_reading": " with the suite's KL over an action's dimensions (solid) and with the named one (dashed)",
     OTHER_FALL: " under the other rule for a fallen object, with the length of the episodes (bottom)",
 }
 _HANDS = "Tasks after Safe MAIG's code, on other physics; the bound is the default of that code."
@@ -44,6 +46,7 @@ REMARKS = {
     "wrong sign in the KL, a wrong scale of the constraint, steps on minibatches. Time limits count as failures there, "
     "too.",
     "time_limit": "Bootstrap: the last state keeps its value. Failure: it is worth nothing, as in the original code.",
+    "kl_reading": "Sum: the KL of eq. 17. Mean: the sum over the number of dimensions, in loss, gate and stop.",
     "nu_reading": "Minibatch: nu moves before every minibatch step. Iteration: once per agent and iteration.",
 }
 POINTS = 100  # points per curve at the most: a 10 million step run has 625 iterations

@@ -160,6 +160,9 @@ ROWS = {
         Artefact("legacy", FIGURE, "curves", "With the errors and without", "errors", _legacy),
         Artefact("time_limit", FIGURE, "curves", "Time limits", "errors", partial(_either, "time_limit")),
         Artefact("nu_reading", FIGURE, "curves", "How often nu moves", "sensitivity", partial(_either, "nu_reading")),
+        Artefact(
+            "kl_reading", FIGURE, "curves", "Sum or mean of the KL", "sensitivity", partial(_either, "kl_reading")
+        ),
         Artefact("figure_hands", FIGURE, "curves", "Two hands", "hands", partial(_panels, "hands")),
         Artefact("figure_hands_fall", FIGURE, "curves", "The other rule for a fallen object", "hands", _fall),
         Artefact(

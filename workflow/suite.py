@@ -20,7 +20,11 @@ FALL = "fall"  # the option of which a suite may have both values: the other one
 LEGACY = "legacy"  # the variant that has the errors of the original code as well
 TIME_LIMIT, PUBLISHED_TIME_LIMIT = "time_limit", "failure"  # a setting, and its value in the original code
 # Figures of main runs beside others that differ in one setting: the setting and its two values.
-EITHER = {"time_limit": (TIME_LIMIT, ("bootstrap", "failure")), "nu_reading": ("nu_update", ("minibatch", "iteration"))}
+EITHER = {
+    "time_limit": (TIME_LIMIT, ("bootstrap", "failure")),
+    "nu_reading": ("nu_update", ("minibatch", "iteration")),
+    "kl_reading": ("kl_reduction", ("sum", "mean")),
+}
 PARTS = (  # what a suite may leave out
     *("settings", "grids", "efficiency", LEGACY, FALL, *EITHER),
     *("evaluation", "videos", "benchmark", "environment", "extra_algorithms"),
@@ -43,6 +47,7 @@ class Suite:
     legacy: dict
     time_limit: dict
     nu_reading: dict
+    kl_reading: dict
     fall: dict
     evaluation: dict
     videos: dict

@@ -239,7 +239,7 @@ MUTATIONS = [
     Mutation("nu's step reversed", "mafocops.py", "nu + self.config.nu_lr", "nu - self.config.nu_lr", "mafocops"),
     Mutation("nu not projected from below", "mafocops.py", "violation, 0)", "violation, -100)", "mafocops"),
     Mutation("nu without ceiling", "mafocops.py", ", 0), self.config.nu_max)", ", 0), np.inf)", "mafocops"),
-    Mutation("gate inverted", "mafocops.py", "inside = kl <= self", "inside = kl > self", "mafocops"),
+    Mutation("gate inverted", "mafocops.py", "inside = share * kl <= self", "inside = share * kl > self", "mafocops"),
     Mutation(
         "cost sign reversed", "mafocops.py", "mini.advantage - mini.cost", "mini.advantage + mini.cost", "mafocops"
     ),
@@ -249,8 +249,8 @@ MUTATIONS = [
     Mutation(
         "lambda divides the KL too",
         "mafocops.py",
-        "self.config.lam, weight",
-        "self.config.lam, weight / self.config.lam",
+        "self.config.lam, share * weight",
+        "self.config.lam, share * weight / self.config.lam",
         "mafocops",
     ),
     Mutation(
@@ -446,6 +446,9 @@ MUTATIONS = [
         "effects",
     ),
     # direction of both KLs of MAFOCOPS
+    Mutation("mean KL in the gate only", "mafocops.py", "share * weight", "weight", "mafocops"),
+    Mutation("mean KL in the loss only", "mafocops.py", "share * kl <=", "kl <=", "mafocops"),
+    Mutation("sum of the KL at the stop", "mafocops.py", "share * self.mean_kl", "self.mean_kl", "mafocops"),
     Mutation("gate by the other KL", "mafocops.py", "policy.kl(mini.old),", "mini.old.kl(policy),", "mafocops"),
     Mutation(
         "stop by the other KL",

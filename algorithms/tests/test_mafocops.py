@@ -172,32 +172,55 @@ def test_the_slopes_give_the_gradient_of_kl_to_the_optimal_policy_for_a_gaussian
 
 @pytest.mark.parametrize("gate", [True, False])
 @pytest.mark.parametrize("costs", [1, 2])
-def test_the_gradient_is_that_of_the_loss_as_printed(costs, gate):
-    actor, previous = make_actor(), make_actor(seed=8)
+@pytest.mark.parametrize("share", [1.0, 1 / 3])
+def test_the_gradient_is_that_of_the_loss_as_printed(share, costs, gate):
+    actor, previous = make_actor(action=3), make_actor(action=3, seed=8)
     batch = make_batch(previous, costs=costs)
     nu = np.array([0.4, 1.1][:costs])
     kl = np.sort(actor.policy(batch.observation).kl(batch.old))
-    threshold = float(kl[19] + kl[20]) / 2  # gates one half
+    threshold = share * float(kl[19] + kl[20]) / 2  # gates one half
     algorithm = make_algorithm(MAFOCOPS, [actor], costs, kl_threshold=threshold, gate=gate, lam=1.7)
     policy = actor.policy(batch.observation)
     ratio = np.exp(policy.log_prob(batch.action) - batch.log_prob)
-    d_log_prob, d_kl = algorithm.slopes(ratio, policy.kl(batch.old), batch.advantage - batch.cost_advantage @ nu)
+    advantage = batch.advantage - batch.cost_advantage @ nu
+    d_log_prob, d_kl = algorithm.slopes(ratio, policy.kl(batch.old), advantage, share)
     assert d_log_prob.shape == d_kl.shape == (40,)
     found = actor.gradient(policy, batch.action, d_log_prob, batch.old, d_kl)
 
     theta = actor.theta.clone().requires_grad_()
     new = plain_of(actor).policy(theta, batch.observation)
-    focops_loss(new, tensors(batch), torch.from_numpy(nu), 1.7, threshold if gate else math.inf).backward()
+    focops_loss(new, tensors(batch), torch.from_numpy(nu), 1.7, threshold if gate else math.inf, share).backward()
     torch.testing.assert_close(found, theta.grad, rtol=1e-8, atol=1e-10)
     assert float((d_kl == 0).sum()) / 40 == (0.5 if gate else 0.0)
 
 
-def focops_loss(new, batch, nu, lam, threshold):
-    """mean over states of 1[KL <= threshold] { KL - ratio (M - nu . A_c) / lambda }, the indicator held fixed."""
-    kl = kl_divergence(new, independent(batch.old))
+def focops_loss(new, batch, nu, lam, threshold, share=1.0):
+    """mean over states of 1[KL <= threshold] { KL - ratio (M - nu . A_c) / lambda }, the indicator held fixed.
+
+    KL is `share` of the sum over dimensions.
+    """
+    kl = share * kl_divergence(new, independent(batch.old))
     ratio = torch.exp(new.log_prob(batch.action) - batch.log_prob)
     gain = ratio * (batch.advantage - (batch.cost_advantage * nu).sum(1)) / lam
     return ((kl.detach() <= threshold) * (kl - gain)).mean()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_the_mean_of_the_kl_is_the_sum_with_lambda_and_delta_shared_among_the_dimensions(size):
+    """Both losses differ by the factor A, which Adam does not see but through its epsilon."""
+    actor = make_actor(action=size)
+    batch = make_batch(make_actor(action=size, seed=8))
+    policy = actor.policy(batch.observation)
+    kl, delta = policy.kl(batch.old), float(np.median(policy.kl(batch.old))) / size
+    rows = np.exp(policy.log_prob(batch.action) - batch.log_prob), kl, batch.advantage
+    mean = make_algorithm(MAFOCOPS, [actor], lam=2.2, kl_threshold=delta, kl_reduction="mean")
+    shared = make_algorithm(MAFOCOPS, [actor], lam=2.2 / size, kl_threshold=delta * size)
+    for one, other in zip(mean.slopes(*rows, 1 / size), shared.slopes(*rows), strict=True):
+        np.testing.assert_allclose(size * one, other, rtol=1e-12)
+    used, slopes = [], mean.slopes
+    mean.slopes = lambda *rows: (used.append(rows[3]), slopes(*rows))[1]
+    mean.update_agent(0, batch)
+    assert set(used) == {1 / size}
 
 
 def test_at_the_old_policy_the_step_is_the_policy_gradient_over_lambda():
@@ -274,20 +297,21 @@ def test_without_violation_nu_stays_zero_and_costs_do_not_matter():
 
 
 @pytest.mark.parametrize("lr", [1e-5, 3e-3, 3e-2])
-def test_epochs_stop_exactly_when_the_mean_kl_of_all_rows_exceeds_the_threshold(lr):
+@pytest.mark.parametrize("share", [1.0, 1 / 3])
+def test_epochs_stop_exactly_when_the_mean_kl_of_all_rows_exceeds_the_threshold(share, lr):
+    reduction = "sum" if share == 1 else "mean"  # over three dimensions
     kls = []
     for epochs in range(1, 6):  # one more epoch each, never stopped: minibatches are the same as in the longer ones
         actor = make_actor(lr=lr)
         batch = make_batch(actor, rows=60)
-        endless = {"kl_threshold": math.inf, "nu_lr": 0.0, "minibatch_size": 16}
+        endless = {"kl_threshold": math.inf, "nu_lr": 0.0, "minibatch_size": 16, "kl_reduction": reduction}
         make_algorithm(MAFOCOPS, [actor], epochs=epochs, **endless).update_agent(0, batch)
-        kls.append(float(actor.policy(batch.observation).kl(batch.old).mean()))
+        kls.append(share * float(actor.policy(batch.observation).kl(batch.old).mean()))
     for threshold in [0.5 * kls[0], *[1.0001 * kl for kl in kls], 1e9]:
         actor = make_actor(lr=lr)
         batch = make_batch(actor, rows=60)
-        stopping = make_algorithm(
-            MAFOCOPS, [actor], epochs=5, minibatch_size=16, kl_threshold=threshold, gate=False, nu_lr=0.0
-        )
+        settings = {"minibatch_size": 16, "kl_threshold": threshold, "gate": False, "nu_lr": 0.0}
+        stopping = make_algorithm(MAFOCOPS, [actor], epochs=5, kl_reduction=reduction, **settings)
         wanted = next((k for k, kl in enumerate(kls[:-1], 1) if kl > threshold), 5)
         assert stopping.update_agent(0, batch)["epochs"] == wanted
 

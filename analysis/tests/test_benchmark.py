@@ -121,7 +121,12 @@ def test_the_legacy_figure_pairs_each_algorithm_with_its_legacy_variant(write, c
 
 
 @pytest.mark.parametrize(
-    ("name", "setting", "value"), [("time_limit", "time_limit", "bootstrap"), ("nu_reading", "nu_update", "iteration")]
+    ("name", "setting", "value"),
+    [
+        ("time_limit", "time_limit", "bootstrap"),
+        ("nu_reading", "nu_update", "iteration"),
+        ("kl_reading", "kl_reduction", "sum"),
+    ],
 )
 def test_a_figure_of_two_values_names_the_dashed_one_and_leaves_other_variants_out(
     write, command, tmp_path, name, setting, value

@@ -99,11 +99,12 @@ TINY = {
     "legacy": {"scenarios": ["ant_2x4"], "algorithms": ["macpo"]},
     "time_limit": None,
     "nu_reading": None,
+    "kl_reading": None,
     "benchmark": {"scenarios": ["ant_2x4", "ant_8x1"], "algorithms": ["mafocops"], "threads": 1, "rounds": 1},
 }
 
 
-EVERYWHERE = " time_limit=failure"
+PUBLISHED = re.compile(" (time_limit=failure|kl_reduction=mean)(?= |$)", re.MULTILINE)  # what paper.yaml sets
 WHENEVER = {"CHECKPOINT_INTERVAL": "1e-9", "CHECKPOINT_SHARE": "1e9"}  # seconds; share of the time
 
 
@@ -150,10 +151,10 @@ class Project:
     def calls(self, kind: str = "calls") -> list[str]:
         """Return the trainings, or else the `evaluations` or `films`, since the last call of this method.
 
-        The setting that paper.yaml gives to all runs is left out.
+        What paper.yaml sets for all runs, or all of an algorithm, is left out.
         """
         path = self.root / kind
-        lines = path.read_text().replace(EVERYWHERE, "").splitlines() if path.exists() else []
+        lines = PUBLISHED.sub("", path.read_text()).splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return sorted(lines)
 

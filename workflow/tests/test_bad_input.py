@@ -18,7 +18,7 @@ SCENARIO_NAMES = ", ".join(SCENARIOS)
 ALGORITHM_NAMES = "mafocops, macpo, mappo_l, happo, mappo"
 KEYS = (
     "name, note, steps, seeds, scenarios, algorithms, settings, environment, grids, efficiency, legacy, "
-    "time_limit, nu_reading, fall, evaluation, videos, benchmark, extra_algorithms"
+    "time_limit, nu_reading, kl_reading, fall, evaluation, videos, benchmark, extra_algorithms"
 )
 NAME = "use letters, digits, _ and -"
 WORDS = "use letters, digits and any of _ . , : + @ % = / -"

@@ -75,7 +75,7 @@ def test_the_hands_have_the_settings_of_table_5_and_mappo_a_policy_per_agent():
         assert suite.settings_of(scenario, "mappo")["share_policy"] is False
 
 
-def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids():
+def test_the_paper_trains_605_runs_and_shares_the_published_values_of_the_grids():
     suite = load(PAPER)
     needed = artefacts.every(suite)
     by_kind = Counter(
@@ -91,6 +91,7 @@ def test_the_paper_trains_595_runs_and_shares_the_published_values_of_the_grids(
         "legacy": 2 * 2 * seeds,
         "time_limit": 2 * 3 * seeds,
         "nu_update": 2 * seeds,
+        "kl_reduction": 2 * seeds,
     }
     assert len(artefacts.measurements(suite)) == scenarios * 5
 
@@ -189,8 +190,9 @@ def test_mappo_l_has_the_multiplier_of_table_5_on(scenario, expected):
 
 
 @pytest.mark.parametrize("algorithm", [name for name in sources.algorithms() if name != "mappo_l"])
-def test_the_published_time_limit_is_all_that_differs_from_the_code_for(algorithm):
-    assert all(load(PAPER).settings_of(name, algorithm) == {"time_limit": "failure"} for name in tasks.PAPER)
+def test_the_published_time_limit_and_kl_are_all_that_differs_from_the_code_for(algorithm):
+    wanted = {"time_limit": "failure"} | ({"kl_reduction": "mean"} if algorithm == "mafocops" else {})
+    assert all(load(PAPER).settings_of(name, algorithm) == wanted for name in tasks.PAPER)
 
 
 CORRECTED_ALONE = yaml.safe_load((CONFIGS / "corrected.yaml").read_text())
@@ -221,16 +223,16 @@ def test_the_legacy_variant_keeps_its_own_time_limit(config):
     assert "time_limit" not in load(config).settings_of("ant_2x4", "macpo", "legacy")
 
 
-@pytest.mark.parametrize(("name", "setting"), [("time_limit", "time_limit"), ("nu_reading", "nu_update")])
+@pytest.mark.parametrize("name", EITHER)
 @pytest.mark.parametrize("other", [False, True])
-def test_a_figure_of_two_values_sets_the_other_one_beside_each_main_run(name, setting, other):
-    (_, (first, second)), suite = EITHER[name], load(PAPER)
-    main = "failure" if name == "time_limit" else "minibatch"
+def test_a_figure_of_two_values_sets_the_other_one_beside_each_main_run(name, other):
+    (setting, (first, second)), suite = EITHER[name], load(PAPER)
+    main = {"time_limit": "failure", "nu_reading": "minibatch", "kl_reading": "mean"}[name]
     if other:
         main = {first: second, second: first}[main]
-        suite = load(
-            merged(PAPER, {"settings": {"all" if name == "time_limit" else "mafocops": {"all": {setting: main}}}})
-        )
+        places = ("ant", "halfcheetah") if name == "kl_reading" else ("all",)
+        changed = {"all" if name == "time_limit" else "mafocops": {place: {setting: main} for place in places}}
+        suite = load(merged(PAPER, {"settings": changed}))
     needed = artefacts.ROWS[name].needs(suite)
     beside = [path for path in needed if f"/{setting}=" in path]
     assert {path.split("/")[5] for path in beside} == {f"{setting}={first if main == second else second}"}
@@ -262,7 +264,8 @@ def test_the_more_specific_setting_wins():
 
 
 def test_a_variant_overrides_the_suite():
-    assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == {"time_limit": "failure", "lam": "3"}
+    wanted = {"time_limit": "failure", "kl_reduction": "mean", "lam": "3"}
+    assert load(PAPER).settings_of("ant_2x4", "mafocops", "lam=3") == wanted
 
 
 def test_the_policies_of_the_main_runs_are_evaluated_but_not_those_of_foreign_algorithms():
