@@ -25,7 +25,7 @@ from workflow.suite import Suite
 TABLE = Path(__file__).with_name("fps.csv")
 START_SECONDS = 5.0  # Python, torch and mujoco, before the first step
 RUN_MEGABYTES = 2.5  # two checkpoints, policy, metrics and log of one run
-PROCESS_GIGABYTES = 1  # what one training process is given, as rules/train.smk asks for; the hungriest takes 0.75
+PROCESS_GIGABYTES = 1  # what one training process is given, as rules/train.smk asks for; the hungriest takes 0.72
 
 
 def speeds(folder: Path) -> dict[tuple[str, str], float]:
