@@ -20,7 +20,6 @@ TABLES = {
     "table4": ("table4_nu_max", "nu_max", artefact.NU_MAX, "nu_max", 1.3),
 }
 QUANTITIES = {"reward": "final_return", "cost": "final_cost"}
-PUBLISHED_SCENARIOS = 4
 # Below this many units per episode (at most 1000 steps long) a normaliser is too small for a ratio to mean much.
 SMALL = 10.0
 
@@ -69,10 +68,20 @@ def _cell(ours: np.ndarray, happo: np.ndarray) -> tuple[list[np.ndarray], str]:
     return [ours, happo], f"HAPPO's value is only {normaliser:.3g}" if normaliser < SMALL else ""
 
 
-def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) -> list[dict[str, object]]:
-    """Return the cells of one grid value and quantity: one per scenario, then their mean."""
+def _of_mean(used: Sequence[str], papers: set[str]) -> str:
+    """Return the note of a mean over the scenarios `used`; empty if they are the paper's."""
+    theirs, others = papers.intersection(used), {*used} - papers
+    if theirs == papers and not others:
+        return ""
+    return f"mean over {len(theirs)} of the paper's {len(papers)} scenarios" + f" and {len(others)} more" * bool(others)
+
+
+def _row(
+    runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str], papers: set[str]
+) -> list[dict[str, object]]:
+    """Return the cells of one grid value and quantity: one per scenario, then their mean, in print over `papers`."""
     whole = runs[runs["whole"]].dropna(subset=QUANTITIES[quantity])
-    cells, every = [], []
+    cells, every, used = [], [], []
     for scenario in columns:
         here = whole[whole["scenario"] == scenario]
         ours, happo = here[here["value"] == value], here[here["value"] == "happo"]
@@ -80,11 +89,10 @@ def _row(runs: pd.DataFrame, value: str, quantity: str, columns: Sequence[str]) 
         steps = pd.concat([ours, happo])["steps"].min()
         common = {"scenario": scenario, "runs": len(ours), "steps": steps, "note": note}
         cells.append(common | estimate(samples, ratio))
-        every += samples
-    used, steps = len(every) // 2, min((cell["steps"] for cell in cells if pd.notna(cell["ours"])), default=np.nan)
-    note = "" if used == PUBLISHED_SCENARIOS else f"mean over {used} of the paper's {PUBLISHED_SCENARIOS} scenarios"
+        every, used = every + samples, used + [scenario] * bool(samples)
+    steps = min((cell["steps"] for cell in cells if pd.notna(cell["ours"])), default=np.nan)
     fewest = min((cell["runs"] for cell in cells), default=0)
-    mean = {"scenario": ALL, **estimate(every, ratio), "runs": fewest, "steps": steps, "note": note}
+    mean = {"scenario": ALL, **estimate(every, ratio), "runs": fewest, "steps": steps, "note": _of_mean(used, papers)}
     return [{"setting": value, "quantity": quantity, **cell} for cell in [*cells, mean]]
 
 
@@ -94,7 +102,8 @@ def tidy(table: str, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame
     published = results.paper(name)
     published["setting"] = published[column].map(text)
     values = sorted({*published["setting"], *runs["value"]} - {"happo"}, key=float)
-    rows = [cell for value in values for quantity in QUANTITIES for cell in _row(runs, value, quantity, columns)]
+    papers = {*published["scenario"]} - {ALL}
+    rows = [cell for value in values for name in QUANTITIES for cell in _row(runs, value, name, columns, papers)]
     printed = published.melt(["setting", "scenario"], list(QUANTITIES), var_name="quantity", value_name="paper")
     ranks = {"setting": values, "quantity": list(QUANTITIES), "scenario": [*SCENARIOS, ALL]}
     frame = pd.DataFrame(rows).merge(printed, how="outer", on=list(ranks)).fillna({"note": ""})
@@ -123,10 +132,12 @@ def _remarks(rows: pd.DataFrame) -> list[str]:
     """Return which cells are undefined or doubtful."""
     noted = rows[(rows["note"] != "") & (rows["scenario"] != ALL)]
     means = rows[(rows["note"] != "") & (rows["scenario"] == ALL)]
+    other = means["note"].str.endswith("more")
     said = {
         "n/a: no finished run, or HAPPO's value is not positive: dividing by it has no meaning.": noted["ours"].isna(),
         f"† in a scenario: HAPPO's value is below {SMALL:g}, so the ratio means little.": noted["ours"].notna(),
-        "† in the last columns: mean over fewer than the paper's four scenarios.": means["ours"].notna(),
+        "† in the last columns: mean over fewer than the paper's four scenarios.": means["ours"].notna() & ~other,
+        "† in the last columns: mean over other scenarios than the paper's four.": means["ours"].notna() & other,
     }
     return [text for text, which in said.items() if which.any()]
 

@@ -17,6 +17,7 @@ REFERENCE = Path(__file__).parents[2] / "results/reference"
 NOTES = {
     "two_million": "Two million steps, a fifth of the paper's.",
     "ten_million": "Two seeds.",
+    "paper": "One seed of the paper's five; of its scenarios and grids what has been run.",
     "foreign_1m": "Gymnasium-Robotics' tasks with Safety-Gymnasium's velocity cost.",
     "hands_10m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
     "hands_5m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
@@ -33,6 +34,7 @@ CALLED = {
     "hands_5m": "figure_hands",
     "foreign_1m": "foreign",
 }  # artefacts whose file has another name
+PANELS, GRIDS = ("figure2", "figure3"), ("table3", "table4")
 ONLY = {"figure6": {"mafocops"}, "table3": {"happo", "mafocops"}, "table4": {"happo", "mafocops"}}
 
 
@@ -58,6 +60,10 @@ def inputs(path):
     if name in TIMED:  # ten million steps were not timed again
         return in_order(REFERENCE.glob("two_million/efficiency/*/*/*/*/metrics.csv"))
     found = in_order(REFERENCE.glob(f"{path.parts[0]}/runs/*/*/*/*/metrics.csv"))
+    if name in PANELS:
+        found = [p for p in found if SCENARIOS[p.parts[-5]].figure == name]
+    if name in GRIDS:
+        found = [p for p in found if {"ant_2x4", SCENARIO} & set(p.parts)]
     return [p for p in found if ONLY.get(name, set(results.LABELS)) & set(p.parts)]
 
 

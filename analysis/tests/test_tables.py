@@ -236,6 +236,17 @@ def test_a_small_normaliser_gives_a_flagged_ratio(write, command, tmp_path):
     assert "| 0.500† (0.964) |" in (tmp_path / "t.md").read_text()
 
 
+def test_the_mean_over_as_many_other_scenarios_is_not_the_papers(write, command, tmp_path):
+    scenarios = ("ant_2x4", "ant_8x1", "halfcheetah_2x3", "halfcheetah_6x1")
+    metrics = [write(scenario=each, algorithm=name) for each in scenarios for name in ("happo", "mafocops")]
+    table = make(command, tmp_path / "t", "table3", metrics)
+    mean = table.query("setting == '2.2' and scenario == 'all' and quantity == 'reward'").iloc[0]
+    assert mean["ours"] == 1 and mean["note"] == "mean over 2 of the paper's 4 scenarios and 2 more"
+    assert "other scenarios than the paper's four" in (tmp_path / "t.caption.txt").read_text()
+    judged = pd.DataFrame(verdict.of_table(table)).query("scenario == 'all' and setting == '2.2'")
+    assert (judged["verdict"] == judging.NOT_COMPARABLE).all()
+
+
 def test_the_mean_over_fewer_scenarios_is_noted_and_not_compared(write, command, tmp_path):
     metrics = [write(algorithm="happo", episode_cost=100.0), write()]
     table = make(command, tmp_path / "t", "table3", metrics)
