@@ -36,7 +36,7 @@ BUSY_BY_ALGORITHM = {
     "happo": {"clip": 0.05},
     "mappo": {"clip": 0.05},
 }
-WORDS = {"time_limit": "failure", "trust_region": "iteration", "nu_update": "iteration"}
+WORDS = {"time_limit": "failure", "trust_region": "iteration", "nu_update": "iteration", "kl_reduction": "mean"}
 WITHOUT = {
     *(("macpo", name) for name in ("actor_lr", "epochs")),  # its step has a length of its own, and is one
     *((name, "legacy_stale_cost") for name in ("happo", "mappo")),  # they have no constraint
