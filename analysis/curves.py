@@ -22,8 +22,12 @@ from workflow.layout import DEFAULT
 
 SAFETY = "figure6"
 # Figures that show variants beside the default, and what the names of these match.
-BESIDE = {"legacy": "legacy", "time_limit": "time_limit=.*"}
-BESIDE |= {"nu_reading": "nu_update=.*", "kl_reading": "kl_reduction=.*"}
+BESIDE = {
+    "legacy": "legacy",
+    "time_limit": "time_limit=.*",
+    "nu_reading": "nu_update=.*",
+    "kl_reading": "kl_reduction=.*",
+}
 VARIANTS = BESIDE | {SAFETY: f"{SAFETY_BOUND}=.*"}
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
 TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
