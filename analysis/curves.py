@@ -30,7 +30,12 @@ BESIDE = {
 }
 VARIANTS = BESIDE | {SAFETY: f"{SAFETY_BOUND}=.*"}
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
-TITLES = {HANDS: "Safe MAIG", OTHER_FALL: "Safe MAIG", "foreign": "Tasks of other projects"}
+TITLES = {
+    HANDS: "Safe MAIG",
+    OTHER_FALL: "Safe MAIG",
+    "foreign": "Tasks of other projects",
+    "kl_reading": "KL reading",
+}
 SHORT_DASHES = (0, (2, 1))  # shorter than those of the safety bound
 SUBJECTS = {
     SAFETY: " of MAFOCOPS under several safety bounds",

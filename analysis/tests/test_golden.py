@@ -4,14 +4,16 @@ Whoever changes a number on purpose writes what `redraw` makes over the committe
 """
 
 import csv
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis import __main__ as driver
-from analysis import results, verdict
+from analysis import curves, results, verdict
 from envs.scenarios import SCENARIOS
+from workflow.layout import DEFAULT
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 NOTES = {
@@ -64,6 +66,11 @@ def inputs(path):
         found = [p for p in found if SCENARIOS[p.parts[-5]].figure == name]
     if name in GRIDS:
         found = [p for p in found if {"ant_2x4", SCENARIO} & set(p.parts)]
+    if name in curves.BESIDE:  # where both settings were run
+        other = [p for p in found if re.fullmatch(curves.BESIDE[name], p.parts[-3])]
+        beside = {(*p.parts[-5:-3], p.parts[-2]) for p in other}
+        both = {DEFAULT, *(p.parts[-3] for p in other)}
+        found = [p for p in found if p.parts[-3] in both and (*p.parts[-5:-3], p.parts[-2]) in beside]
     return [p for p in found if ONLY.get(name, set(results.LABELS)) & set(p.parts)]
 
 
