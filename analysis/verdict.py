@@ -39,10 +39,10 @@ def _read(path: str) -> pd.DataFrame:
 
 
 def time_limits(metrics: Sequence[str], manifests: Sequence[str]) -> set[str]:
-    """Return what the runs, and the default runs of the suite's manifest, did at time limits, where they say."""
-    records = [(results.record(path) or {}).get("settings") for path in metrics]
-    records += [run["settings"] for path in manifests for run in manifest.runs(path) if run.get("variant") == DEFAULT]
-    return set(filter(None, map(results.time_limit, records)))
+    """Return what default runs, the given and those of the suite's manifest, did at time limits, where they say."""
+    runs = [results.record(path) or {} for path in metrics] + [run for path in manifests for run in manifest.runs(path)]
+    default = [run.get("settings") for run in runs if run.get("variant", DEFAULT) == DEFAULT]
+    return set(filter(None, map(results.time_limit, default)))
 
 
 def of_table(table: pd.DataFrame, conditions: str = "") -> list[dict[str, object]]:

@@ -444,13 +444,16 @@ def test_numbers_in_print_do_not_compare_with_bootstrapped_runs_and_sentences_ar
             path.with_name("run.json").write_text(json.dumps({"task_version": 1, "settings": own}))
             entries.append({"path": str(path), "variant": "default", "settings": settings, "recorded": False})
     other = {"path": "x", "variant": "time_limit=bootstrap", "settings": {"time_limit": "bootstrap"}}
+    beside = tmp_path / "beside/metrics.csv"  # a run of the figure time_limit decides nothing
+    beside.parent.mkdir()
+    rows_of_run("halfcheetah_2x3", "happo", 0).drop(columns="file").assign(variant=other["variant"]).to_csv(beside)
+    beside.with_name("run.json").write_text(json.dumps({"task_version": 1} | other))
     needed = dict.fromkeys(manifest._NEEDED)
     runs = [needed | entry for entry in [*entries, other | {"recorded": False}]] if by == "manifest" else []
     (tmp_path / "manifest.json").write_text(json.dumps({"runs": runs}))
     command(driver, "table3", *metrics, "--output", tmp_path / "table3")
-    command(
-        driver, "verdict", tmp_path / "table3.csv", *metrics, tmp_path / "manifest.json", "--output", tmp_path / "v"
-    )
+    given = [tmp_path / "table3.csv", *metrics, beside, tmp_path / "manifest.json"]
+    command(driver, "verdict", *given, "--output", tmp_path / "v")
     found = pd.read_csv(tmp_path / "v.csv").dropna(subset=["ours"])
     cell = found.query("artefact == 'table3' and scenario == 'halfcheetah_2x3' and quantity == 'cost'")
     for numbers in (cell, found.query("artefact == 'digitised'")):
