@@ -68,9 +68,7 @@ def inputs(path):
         found = [p for p in found if {"ant_2x4", SCENARIO} & set(p.parts)]
     if name in curves.BESIDE:  # where both settings were run
         other = [p for p in found if re.fullmatch(curves.BESIDE[name], p.parts[-3])]
-        beside = {(*p.parts[-5:-3], p.parts[-2]) for p in other}
-        both = {DEFAULT, *(p.parts[-3] for p in other)}
-        found = [p for p in found if p.parts[-3] in both and (*p.parts[-5:-3], p.parts[-2]) in beside]
+        found = in_order({*other, *(p.parents[2] / DEFAULT / p.parent.name / p.name for p in other)})
     return [p for p in found if ONLY.get(name, set(results.LABELS)) & set(p.parts)]
 
 
