@@ -103,15 +103,10 @@ def test_processes_killed_while_they_start_and_train_are_not_lost(trials, tmp_pa
 
 
 @ASKED
-def test_a_run_asked_to_end_saves_and_exits_with_128_and_the_signal(number, trials, tmp_path, log):
-    folder, before = tmp_path / "run", time.perf_counter()
-    pid = start(command(folder), log)
-    while not (folder / "metrics.csv").exists() or not rows_of(folder):
-        time.sleep(0.01)
-    os.kill(pid, number)
-    assert wait(pid) == 128 + number and time.perf_counter() - before < 5
-    state = checkpoint.load(folder, identity(command(folder)))
-    assert state["learner"]["iteration"] == len(rows_of(folder)) > 0
+def test_a_run_asked_to_end_finishes_its_iteration_and_exits_with_128_and_the_signal(number, trials, tmp_path, log):
+    folder = tmp_path / "run"
+    assert train_forked(command(folder), log, at_iteration(3, lambda: send(number)))[0] == 128 + number
+    assert checkpoint.load(folder, identity(command(folder)))["learner"]["iteration"] == 3 == len(rows_of(folder))
     assert "saving" in log.read_text()
     assert trials.finish(signal.Signals(number).name, folder)
 

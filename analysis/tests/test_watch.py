@@ -235,7 +235,7 @@ def test_on_a_terminal_it_redraws_until_ctrl_c_and_leaves_the_terminal_as_it_was
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )
     os.close(theirs)
-    shown, deadline = b"", time.time() + 30
+    shown, deadline = b"", time.time() + 120
     while shown.count(b"\x1b[H") < 3 and time.time() < deadline:
         shown += os.read(ours, 65536)
     process.send_signal(signal.SIGINT)
@@ -252,7 +252,9 @@ def test_a_redraw_of_many_runs_is_cheap(suite):
     for seed in range(100):
         run = suite(f"runs/ant_2x4/happo/default/seed{seed}", lines=[row(step=k) for k in range(1, 1000)])
     folder = Path(run.metrics).parents[5]
-    watch.screen(folder, 80, 24)
-    start = time.perf_counter()
-    watch.screen(folder, 80, 24)
-    assert time.perf_counter() - start < 0.5  # measured: 12 ms
+    spent = []
+    for _ in range(5):
+        start = time.process_time()  # of this process: a busy machine does not count
+        watch.screen(folder, 80, 24)
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.25  # measured: 12 ms

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,14 @@ TINY = {
 
 PUBLISHED = re.compile(" (time_limit=failure|kl_reduction=mean)(?= |$)", re.MULTILINE)  # what paper.yaml sets
 WHENEVER = {"CHECKPOINT_INTERVAL": "1e-9", "CHECKPOINT_SHARE": "1e9"}  # seconds; share of the time
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> None:
+    """Return once `what` is true; fail if the process ends before, or after some seconds."""
+    deadline = time.time() + seconds
+    while not what():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.02)
 
 
 class Project:

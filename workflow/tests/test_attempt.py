@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from workflow import attempt, progress, sources
+from workflow.tests.conftest import wait_for
 
 GOOD = "open('metrics.csv', 'w').write('step\\n5\\n')"
 
@@ -25,7 +25,7 @@ def run(folder: Path, code: str, number: str = "1/3", identity: str = "default",
 
 def status(process: subprocess.Popen) -> int:
     """Wait for the end of an attempt and return its exit status."""
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     return process.returncode
 
 
@@ -52,7 +52,7 @@ def test_the_log_survives_retries(folder):
 
 def test_a_failure_with_attempts_left_fails_and_shows_the_end_of_the_log(folder):
     process = run(folder, "exit('broken pipe of the robot')")
-    assert "broken pipe of the robot" in process.communicate(timeout=30)[1]
+    assert "broken pipe of the robot" in process.communicate(timeout=120)[1]
     assert process.returncode == 1
     assert not (folder / "metrics.csv").exists()
 
@@ -102,7 +102,7 @@ def test_a_run_of_another_source_is_set_aside_whole_and_said(folder, kept):
             (folder / "metrics.csv").unlink()
         (folder.parent / "source").write_text(f"another source {number}")
         process = run(folder, "exit(1)")
-        said = process.communicate(timeout=30)[0]
+        said = process.communicate(timeout=120)[0]
         aside = folder.with_name(f"seed0.stale-{number}")
         assert said.count("\n") == 1 and f"{folder} held a run" in said and said.endswith(f"it is now {aside}\n")
         names = {path.name for path in aside.iterdir()}
@@ -139,9 +139,7 @@ def test_more_steps_continue_the_run(folder):
 def test_a_request_to_stop_reaches_the_trainer_and_is_no_failure(folder):
     code = "import signal, sys, time; signal.signal(15, lambda *_: (open('saved', 'w'), sys.exit(143))); "
     process = run(folder, code + "open('ready', 'w'); time.sleep(30)", "3/3")
-    deadline = time.time() + 20
-    while not (folder / "ready").exists() and time.time() < deadline:
-        time.sleep(0.02)
+    wait_for((folder / "ready").exists, process)
     os.kill(process.pid, signal.SIGTERM)
     assert status(process) == 143
     assert (folder / "saved").exists()
@@ -150,9 +148,7 @@ def test_a_request_to_stop_reaches_the_trainer_and_is_no_failure(folder):
 
 def test_a_second_attempt_waits_for_a_trainer_whose_own_attempt_was_killed(folder):
     first = run(folder, "import time; open('ready', 'w'); time.sleep(1.5); open('order', 'a').write('1')")
-    deadline = time.time() + 20
-    while not (folder / "ready").exists() and time.time() < deadline:
-        time.sleep(0.02)
+    wait_for((folder / "ready").exists, first)
     first.kill()
     assert status(run(folder, f"open('order', 'a').write('2'); {GOOD}", "2/3")) == 0
     assert (folder / "order").read_text() == "12"
@@ -168,9 +164,7 @@ def test_a_damaged_plan_is_a_sentence_for_people_and_nothing_to_a_run(folder, pl
 
 def test_a_second_attempt_waits_for_an_orphan_of_the_first(folder):
     first = run(folder, "import time; open('ready', 'w'); time.sleep(1); open('order', 'a').write('1'); exit(1)")
-    deadline = time.time() + 20
-    while not (folder / "ready").exists() and time.time() < deadline:
-        time.sleep(0.02)
+    wait_for((folder / "ready").exists, first)
     second = run(folder, f"open('order', 'a').write('2'); {GOOD}")
     assert (status(second), status(first)) == (0, 1)
     assert (folder / "order").read_text() == "12"

@@ -13,15 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.tests.conftest import TINY, Project
-
-
-def wait_for(what: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> None:
-    """Return once `what` is true; fail if Snakemake ends before, or after some seconds."""
-    deadline = time.time() + seconds
-    while not what():
-        assert process.poll() is None and time.time() < deadline
-        time.sleep(0.02)
+from workflow.tests.conftest import TINY, Project, wait_for
 
 
 def kill(process: subprocess.Popen) -> None:

@@ -1,10 +1,10 @@
 """Suites of made-up runs: Snakemake takes them for finished, and its dry run grows as they do."""
 
 import csv
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,12 @@ def dry_run(root: Path) -> str:
     """Return what a dry run of all artefacts says."""
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "2", "--configfile", "fabricated.yaml"]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def cpu_time() -> float:
+    """Return the seconds of processor time that ended child processes have taken: a busy machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -60,8 +66,8 @@ def test_made_up_numbers_are_skewed_and_in_the_columns_of_real_ones(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dry_run_of_5550_runs_takes_less_than_half_a_minute(tmp_path):
+def test_a_dry_run_of_5550_runs_takes_less_than_half_a_minute_of_processor_time(tmp_path):
     fabricate(tmp_path, "--seeds", "50", "--rows", "1", "--records")
-    start = time.perf_counter()
+    before = cpu_time()
     assert "No run is ahead" in dry_run(tmp_path)
-    assert time.perf_counter() - start < 30  # measured: 14 s
+    assert cpu_time() - before < 30  # measured: 14 s

@@ -12,7 +12,7 @@ import yaml
 
 from analysis.manifest import law_hash
 from workflow import progress, sources
-from workflow.tests.test_faults import wait_for
+from workflow.tests.conftest import wait_for
 
 SMOKE = yaml.safe_load((sources.ROOT / "workflow/config/smoke.yaml").read_text())
 PROFILE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
