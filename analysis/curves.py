@@ -18,16 +18,12 @@ from matplotlib.figure import Figure
 
 from analysis import artefact, costs, results, statistics, style
 from envs.scenarios import SAFETY_BOUND, SCENARIOS
+from workflow.artefacts import EITHER, LEGACY
 from workflow.layout import DEFAULT
 
 SAFETY = "figure6"
 # Figures that show variants beside the default, and what the names of these match.
-BESIDE = {
-    "legacy": "legacy",
-    "time_limit": "time_limit=.*",
-    "nu_reading": "nu_update=.*",
-    "kl_reading": "kl_reduction=.*",
-}
+BESIDE = {LEGACY: LEGACY} | {name: f"{setting}=.*" for name, (setting, _) in EITHER.items()}
 VARIANTS = BESIDE | {SAFETY: f"{SAFETY_BOUND}=.*"}
 HANDS, OTHER_FALL = "figure_hands", "figure_hands_fall"  # those of Safe MAIG's tasks
 TITLES = {

@@ -8,7 +8,8 @@ sentences. Every row names its tolerance, the reason for it, and its source; pap
     python -m analysis verdict table1.csv table3.csv metrics.csv ... manifest.json --output BASE
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -38,9 +39,8 @@ def _read(path: str) -> pd.DataFrame:
     return frame.fillna({"note": ""})
 
 
-def time_limits(metrics: Sequence[str], manifests: Sequence[str]) -> set[str]:
-    """Return what default runs, the given and those of the suite's manifest, did at time limits, where they say."""
-    runs = [results.record(path) or {} for path in metrics] + [run for path in manifests for run in manifest.runs(path)]
+def time_limits(runs: Sequence[Mapping]) -> set[str]:
+    """Return what default runs did at time limits, where their records say."""
     default = [run.get("settings") for run in runs if run.get("variant", DEFAULT) == DEFAULT]
     return set(filter(None, map(results.time_limit, default)))
 
@@ -140,13 +140,14 @@ def make(name: str, paths: Sequence[str]) -> artefact.Artefact:
         ValueError: a file is damaged or no table, or runs do not belong together.
     """
     manifests = [path for path in paths if Path(path).name == MANIFEST]
-    for path in manifests:
-        results.one_task_version({run["path"]: run if run["recorded"] else None for run in manifest.runs(path)})
+    listed = [manifest.runs(path) for path in manifests]
+    for runs in listed:
+        results.one_task_version({run["path"]: run if run["recorded"] else None for run in runs})
     given = [path for path in paths if Path(path).stem in cells.STEPS]
     metrics = [path for path in paths if path not in {*given, *manifests}]
     if not given and not metrics:
         raise ValueError("nothing to judge: give CSV files of Tables 1 to 4, metrics.csv files, or both")
-    limits = time_limits(metrics, manifests)
+    limits = time_limits([*(results.record(path) or {} for path in metrics), *chain(*listed)])
     conditions = BOOTSTRAPPED if "bootstrap" in limits else ""
     found = [verdict for path in given for verdict in of_table(_read(path), conditions)]
     verdicts = pd.DataFrame(found + (of_runs(results.read(metrics), conditions) if metrics else []))
