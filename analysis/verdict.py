@@ -75,10 +75,10 @@ def _page(verdicts: pd.DataFrame) -> str:
     parts = {
         "Came out": verdicts["verdict"] == PASS,
         "Did not come out": verdicts["verdict"] == MISS,
-        "Open, and leaning to it: too few seeds to decide": leaning & verdicts["holds"],
-        "Open, and leaning against it: too few seeds to decide": leaning & ~verdicts["holds"],
+        "Open, so far for the paper: too few seeds to decide": leaning & verdicts["holds"],
+        "Open, so far against the paper: too few seeds to decide": leaning & ~verdicts["holds"],
     }
-    lines = ["## On one page", "A number in parentheses counts what was compared in one scenario."]
+    lines = ["## On one page", "`(3)` behind a scenario: three values were compared there."]
     for head, chosen in parts.items():
         said = [f"- {plain}: {_where(own)}" for plain, own in verdicts[chosen].groupby("plain", sort=False)]
         lines.append("\n".join([f"### {head}\n", *(said or ["Nothing."])]))

@@ -478,8 +478,8 @@ def test_the_page_says_what_came_out_what_did_not_and_what_is_open(tmp_path):
     parts = {part.split("\n")[0]: part for part in page.split("### ")}
     assert "- MAFOCOPS keeps its bound: Ant 2x4, Ant 8x1\n" in parts["Came out"]
     assert "- HAPPO, which knows no bound, exceeds it: Ant 2x4" in parts["Did not come out"]
-    leaning, against = (part for head, part in parts.items() if head.startswith("Open"))
-    assert "- MAFOCOPS returns more than MACPO: Ant 2x4" in leaning and "MACPO keeps its bound: Ant 2x4" in leaning
+    favour, against = (part for head, part in parts.items() if head.startswith("Open"))
+    assert "- MAFOCOPS returns more than MACPO: Ant 2x4" in favour and "MACPO keeps its bound: Ant 2x4" in favour
     assert "- MAFOCOPS keeps its bound: Ant 4x2" in against
     assert "not run here" in parts["Not compared"] and "subject" not in page
     empty = verdict._page(judge([rows_of_run("ant_2x4", "foreign")]))
