@@ -238,6 +238,13 @@ MUTATIONS = [
     # MAFOCOPS
     Mutation("nu's step reversed", "mafocops.py", "nu + self.config.nu_lr", "nu - self.config.nu_lr", "mafocops"),
     Mutation("nu not projected from below", "mafocops.py", "violation, 0)", "violation, -100)", "mafocops"),
+    Mutation(
+        "gated share of the last minibatch",
+        "mafocops.py",
+        "np.concatenate(gated).mean()",
+        "gated[-1].mean()",
+        "mafocops",
+    ),
     Mutation("nu without ceiling", "mafocops.py", ", 0), self.config.nu_max)", ", 0), np.inf)", "mafocops"),
     Mutation("gate inverted", "mafocops.py", "inside = share * kl <= self", "inside = share * kl > self", "mafocops"),
     Mutation(
@@ -338,6 +345,13 @@ MUTATIONS = [
         "core/clip.py",
         "ratio <= 1 + clip, ratio >= 1 - clip",
         "ratio >= 1 - clip, ratio <= 1 + clip",
+        "happo",
+    ),
+    Mutation(
+        "clipped share of the last minibatch",
+        "core/clip.py",
+        "np.concatenate(clipped).mean()",
+        "clipped[-1].mean()",
         "happo",
     ),
     Mutation("no clip", "core/clip.py", "return ratio * advantage * limit", "return ratio * advantage", "happo"),
