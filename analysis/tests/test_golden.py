@@ -19,7 +19,8 @@ REFERENCE = Path(__file__).parents[2] / "results/reference"
 NOTES = {
     "two_million": "Two million steps, a fifth of the paper's.",
     "ten_million": "Two seeds.",
-    "paper": "HalfCheetah 2x3: default runs have three of the paper's five seeds, all others one; of all runs those done so far.",
+    "paper": "HalfCheetah 2x3: default runs have three of the paper's five seeds, all others one; "
+    "of all runs those done so far.",
     "foreign_1m": "Gymnasium-Robotics' tasks with Safety-Gymnasium's velocity cost.",
     "hands_10m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
     "hands_5m": "Settings of workflow/config/hands_cpu.yaml. Environment options: fall=continue.",
